@@ -1,0 +1,224 @@
+"""How each provider writes an answer: whole bodies, stream events, errors within a stream."""
+
+import struct
+from base64 import b64encode
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+from zlib import crc32
+
+import orjson
+
+from hybridproxy.simulator.answers import Answer, RequestError, count_words
+from hybridproxy.simulator.rows import ErrorRow, Json, Provider
+
+PROMPT_PRICE: Final = 1e-6
+"""US dollars a prompt token, where answers tell their cost."""
+COMPLETION_PRICE: Final = 2e-6
+"""US dollars a completion token."""
+DEFAULT_DIMENSIONS: Final = 8
+MAX_DIMENSIONS: Final = 4096
+MAX_INPUTS: Final = 2048
+
+
+class Act(Enum):
+    """What one step of a stream is."""
+
+    COMMENT = "comment"
+    ROLE = "role"
+    PIECE = "piece"
+    FINISH = "finish"
+    USAGE = "usage"
+    DONE = "done"
+    ERROR = "error"
+
+
+Event = tuple[Act, bytes]
+"""A step and the data of its event: what stands behind `data: `, or the whole comment line."""
+
+
+def usage_of(answer: Answer) -> Json:
+    """Count an answer's tokens in the provider's form."""
+    completion, thought = answer.completion_tokens, answer.choices * len(answer.reasoning)
+    usage: Json = {
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": completion,
+        "total_tokens": answer.prompt_tokens + completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": thought},
+    }
+    if answer.row.names_provider:
+        cost = round(answer.prompt_tokens * PROMPT_PRICE + completion * COMPLETION_PRICE, 9)
+        usage |= {"cost": cost, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
+    return usage
+
+
+def whole_answer(answer: Answer, *, with_usage: bool = True, finished: bool = True) -> Json:
+    """Write the body of a call that does not stream."""
+    choices = [_whole_choice(answer, index, finished=finished) for index in range(answer.choices)]
+    body = _frame(answer, "chat.completion" if answer.call == "chat/completions" else "text_completion", choices)
+    return body | {"usage": usage_of(answer)} if with_usage else body
+
+
+def answer_with_error(answer: Answer, error: Json) -> Json:
+    """Write a whole answer whose first choice holds an error (OpenRouter)."""
+    choice = _whole_choice(answer, 0, finished=True)
+    choice |= {"error": error["error"], "finish_reason": "error"}
+    return _frame(answer, "chat.completion", [choice])
+
+
+def events(answer: Answer, *, with_usage: bool, with_done: bool) -> Iterator[Event]:
+    """Write the events of a stream in their order, without anything going wrong."""
+    row, choices = answer.row, range(answer.choices)
+    if row.comment_first:
+        yield Act.COMMENT, row.comment.encode()
+    if answer.call == "chat/completions" and not row.role_in_every_delta:
+        for index in choices:
+            yield Act.ROLE, _chunk(answer, _choice(answer, index, {"role": "assistant", "content": ""}))
+    for thought in answer.reasoning:
+        for index in choices:
+            yield Act.PIECE, _chunk(answer, _choice(answer, index, _reasoning_delta(answer, thought)))
+    for number, piece in enumerate(answer.pieces):
+        for index in choices:
+            text: Json = {"content": piece}
+            delta = _tool_delta(answer, index, piece, first=number == 0) if answer.tool else text
+            yield Act.PIECE, _chunk(answer, _choice(answer, index, delta))
+    for index in choices:
+        yield Act.FINISH, _chunk(answer, _choice(answer, index, {"content": ""}, answer.finish_reason))
+    if with_usage:
+        last = [_choice(answer, 0, {"content": ""}, answer.finish_reason)] if row.usage_always else []
+        frame = _frame(answer, _chunk_object(answer), last)
+        yield Act.USAGE, orjson.dumps(frame | {"usage": usage_of(answer)})
+    if with_done:
+        yield Act.DONE, b"[DONE]"
+
+
+def error_event(answer: Answer, row: Provider, error: ErrorRow) -> bytes:
+    """Write the data of an error within a stream in the form of `row`."""
+    if error.bare is not None:
+        bare = dict(error.bare)
+        return orjson.dumps(bare if "error" in bare else {"error": bare})
+    shaped = row.shape(error, answer.id)
+    if not row.error_as_chunk:
+        return orjson.dumps(shaped)
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "error"}
+    return orjson.dumps(_frame(answer, _chunk_object(answer), [choice]) | shaped)
+
+
+def error_body(row: Provider, error: ErrorRow, request_id: str) -> Json:
+    """Write an error's JSON body."""
+    return dict(error.bare) if error.bare is not None else row.shape(error, request_id)
+
+
+def model_list(row: Provider, created: int) -> object:
+    """Write the list of models in the provider's form."""
+    models: list[Json] = []
+    for name in row.models:
+        model: Json = {"id": name, "object": "model", "created": created, "owned_by": row.name}
+        models.append(model | dict(row.model_extras))
+    return models if row.bare_model_list else {"object": "list", "data": models}
+
+
+def embeddings(row: Provider, body: Json, request_id: str) -> Json:
+    """Write the answer to an embeddings call: small numbers that depend on the text alone.
+
+    Raises:
+        RequestError: too many inputs, or an impossible number of dimensions.
+    """
+    given = body["input"]
+    tokens = isinstance(given, list) and all(isinstance(item, int) for item in given)
+    inputs: list[object] = given if isinstance(given, list) and not tokens else [given]
+    size = body.get("dimensions", DEFAULT_DIMENSIONS)
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_DIMENSIONS:
+        message = f"The field 'dimensions' is not a whole number from 1 to {MAX_DIMENSIONS}."
+        raise RequestError(message)
+    if len(inputs) > MAX_INPUTS:
+        message = f"The field 'input' has more than {MAX_INPUTS} items."
+        raise RequestError(message)
+    data: list[Json] = []
+    for index, item in enumerate(inputs):
+        seed = orjson.dumps(item)
+        vector = [crc32(seed, place) % 2001 / 1000 - 1 for place in range(size)]
+        packed: object = vector
+        if body.get("encoding_format") == "base64":
+            packed = b64encode(struct.pack(f"<{size}f", *vector)).decode()
+        data.append({"object": "embedding", "index": index, "embedding": packed})
+    words = count_words(given)
+    usage = {"prompt_tokens": words, "total_tokens": words}
+    answer: Json = {"object": "list", "data": data, "model": body["model"], "usage": usage}
+    return answer | {"id": request_id} if row.id_in_embeddings else answer
+
+
+def _chunk_object(answer: Answer) -> str:
+    return "chat.completion.chunk" if answer.call == "chat/completions" else "text_completion"
+
+
+def _frame(answer: Answer, kind: str, choices: list[Json]) -> Json:
+    frame: Json = {
+        "id": answer.id,
+        "object": kind,
+        "created": answer.created,
+        "model": answer.model,
+        **answer.row.chunk_extras,
+        "choices": choices,
+    }
+    if answer.row.names_provider:
+        frame["provider"] = answer.served_by
+    return frame
+
+
+def _chunk(answer: Answer, choice: Json) -> bytes:
+    frame = _frame(answer, _chunk_object(answer), [choice])
+    if answer.row.null_usage and answer.usage_asked:
+        frame["usage"] = None
+    return orjson.dumps(frame)
+
+
+def _choice(answer: Answer, index: int, delta: Json, finish: str | None = None) -> Json:
+    choice: Json = {"index": index, "logprobs": None, "finish_reason": finish}
+    if answer.row.names_provider:
+        choice["native_finish_reason"] = finish
+    if answer.call == "completions":
+        return choice | {"text": delta.get("content", "")}
+    if answer.row.role_in_every_delta:
+        delta = {"role": "assistant", **delta}
+    return choice | {"delta": delta}
+
+
+def _reasoning_delta(answer: Answer, thought: str) -> Json:
+    delta: Json = {answer.row.reasoning_field: thought}
+    if answer.row.names_provider:
+        delta["reasoning_details"] = [{"type": "reasoning.text", "text": thought, "index": 0}]
+    return delta if answer.row.reasoning_field == "reasoning" else {"content": None, **delta}
+
+
+def _tool_delta(answer: Answer, index: int, piece: str, *, first: bool) -> Json:
+    call: Json = {"index": 0, "function": {"arguments": piece}}
+    if first:
+        call = {
+            "index": 0,
+            "id": _tool_id(answer, index),
+            "type": "function",
+            "function": {"name": answer.tool, "arguments": piece},
+        }
+    return {"tool_calls": [call]}
+
+
+def _tool_id(answer: Answer, index: int) -> str:
+    return f"call_{crc32(answer.id.encode(), index):08x}"
+
+
+def _whole_choice(answer: Answer, index: int, *, finished: bool) -> Json:
+    finish, text = (answer.finish_reason if finished else None), "".join(answer.pieces)
+    choice: Json = {"index": index, "logprobs": None, "finish_reason": finish}
+    if answer.row.names_provider:
+        choice["native_finish_reason"] = finish
+    if answer.call == "completions":
+        return choice | {"text": text}
+    message: Json = {"role": "assistant", "content": None if answer.tool else text}
+    if answer.reasoning:
+        message[answer.row.reasoning_field] = "".join(answer.reasoning)
+    if answer.tool:
+        function = {"name": answer.tool, "arguments": text}
+        message["tool_calls"] = [{"id": _tool_id(answer, index), "type": "function", "function": function}]
+    return choice | {"message": message}
