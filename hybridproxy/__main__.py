@@ -1,0 +1,5 @@
+"""`python -m hybridproxy` is the command line."""
+
+from hybridproxy.cli.main import main
+
+main()

@@ -1,0 +1,271 @@
+"""The composition root: the only file that names concrete classes, reads the clocks and listens to signals."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import uvloop
+from aiohttp import http_parser, web
+
+from geo.database import CountryDatabase
+from geo.locate import Locator
+from hybridproxy.admin.server import AdminError, admin_app
+from hybridproxy.config.load import load
+from hybridproxy.config.mistakes import ConfigError
+from hybridproxy.config.settings import Configuration
+from hybridproxy.gateway.explain import ExplainError, explain
+from hybridproxy.gateway.parts import Parts
+from hybridproxy.gateway.pipeline import Gateway
+from hybridproxy.gateway.running import Running
+from hybridproxy.ingress.connection import AIOHTTP_VERSION
+from hybridproxy.ingress.server import Ingress
+from hybridproxy.model.facts import CallFacts
+from hybridproxy.stores.memory import MemoryHealth
+from hybridproxy.tasks import spawn
+from hybridproxy.telemetry.lines import LineWriter
+from hybridproxy.telemetry.logs import Log
+from hybridproxy.telemetry.metrics import Metrics
+from hybridproxy.transport.session import GeneralSession, SovereignSession
+from hybridproxy.transport.sweep import Sweep
+
+BACKLOG: Final = 4096
+
+
+class StartError(Exception):
+    """The server cannot start; the text says why and what to do."""
+
+
+def run(path: Path, configuration: Configuration) -> None:
+    """Serve with a configuration until a signal ends it; `path` is loaded anew on SIGHUP.
+
+    Raises:
+        StartError: a port is taken, or a needed part is missing.
+
+    """
+    check_parts()
+    gc.collect()
+    gc.freeze()  # what is there now stays; and a call's many small values need no collector to go
+    gc.set_threshold(50_000, 20, 50)
+    uvloop.run(_serve(path, configuration))
+
+
+def check_parts() -> None:
+    """Refuse to start on parts that are known to be unsafe or far too slow.
+
+    Raises:
+        StartError: aiohttp is another version, or came without its C extension.
+
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise StartError("aiohttp's C parser is not loaded: install its wheel and unset AIOHTTP_NO_EXTENSIONS")
+    if aiohttp.__version__ != AIOHTTP_VERSION:
+        raise StartError(f"aiohttp is {aiohttp.__version__}, this version is made for {AIOHTTP_VERSION}: install that")
+
+
+class _Observers:
+    """Tells everyone who wants to know of a finished call."""
+
+    def __init__(self, log: Log, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+
+    def call_finished(self, facts: CallFacts) -> None:
+        self._metrics.call_finished(facts)
+        self._log.call_finished(facts)
+
+
+class Worker:
+    """One process that serves: everything built from one configuration, and how to exchange that while it runs."""
+
+    def __init__(self, path: Path, configuration: Configuration, log_fd: int = 1) -> None:
+        """Build the parts; nothing listens yet. Must be called on the running loop."""
+        self.path = path
+        self.loop = asyncio.get_running_loop()
+        self.writer = LineWriter(log_fd)
+        self.log = Log(self.writer)
+        self.sweep = Sweep()
+        self.health = MemoryHealth(self.loop.time)
+        self.general = GeneralSession(self.sweep)
+        self.sovereign = SovereignSession(self.sweep)
+        self.metrics = Metrics(self._gauges)
+        parts = Parts(
+            sweep=self.sweep,
+            health=self.health.health,
+            note=self.health.note,
+            observer=_Observers(self.log, self.metrics),
+            wall=time.time,
+            report=self._report,
+        )
+        self.gateway = Gateway(make_running(configuration), parts, general=self.general, sovereign=self.sovereign)
+        self.ingress = Ingress(self.gateway, self._ready)
+        self.data: asyncio.Server | None = None
+        self.connections: web.Server | None = None
+        self.admin: web.AppRunner | None = None
+        self.stopped = asyncio.Event()
+        self._reloading = asyncio.Lock()
+
+    @property
+    def port(self) -> int:
+        """The data port that is listened on."""
+        assert self.data is not None  # noqa: S101 - asked after start
+        return int(self.data.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen on both ports.
+
+        Raises:
+            StartError: a port is taken or may not be listened on.
+
+        """
+        settings = self.gateway.running.settings
+        self.connections = self.ingress.server()
+        with _port(settings.listen.host, settings.listen.port, "listen"):
+            self.data = await self.loop.create_server(
+                self.connections, settings.listen.host, settings.listen.port, backlog=BACKLOG, reuse_address=True
+            )
+        if settings.admin is not None:
+            app = admin_app(
+                token=settings.admin.token,
+                metrics=self.metrics.render,
+                explain=self._explain,
+                reload=self.reload,
+            )
+            self.admin = web.AppRunner(app, access_log=None)
+            await self.admin.setup()
+            with _port(settings.admin.host, settings.admin.port, "admin"):
+                await web.TCPSite(self.admin, settings.admin.host, settings.admin.port).start()
+        self.log.event("server.started", host=settings.listen.host, port=self.port, pid=os.getpid())
+
+    async def reload(self) -> list[str]:
+        """Load the configuration anew: the whole of it or, with a list of the mistakes, nothing."""
+        async with self._reloading:
+            try:
+                configuration = await asyncio.to_thread(load, self.path, os.environ)
+                running = await asyncio.to_thread(make_running, configuration)
+            except ConfigError as error:
+                mistakes = [str(mistake) for mistake in error.mistakes]
+                self.log.event("config.refused", mistakes=mistakes[:20], more=max(0, len(mistakes) - 20))
+                return mistakes
+            before = self.gateway.running.settings
+            after = running.settings
+            self.gateway.running = running
+            backends = running.snapshot.backends
+            self.health.forget(lambda key: key[0] in backends)
+            restart = (before.listen.host, before.listen.port, before.admin) != (
+                after.listen.host,
+                after.listen.port,
+                after.admin,
+            )
+            self.log.event("config.reloaded", needs_restart=restart)
+            return []
+
+    async def stop(self) -> None:
+        """Drain: tell the load balancer, let it notice, take no new connection, let calls end, then close."""
+        if self.ingress.draining:
+            self.stopped.set()
+            return
+        self.ingress.draining = True
+        listen = self.gateway.running.settings.listen
+        self.log.event("server.draining", in_flight=self.gateway.in_flight)
+        await self._until(listen.drain_delay, idle=False)
+        if self.data is not None:
+            self.data.close()
+        await self._until(listen.drain_timeout, idle=True)
+        self.stopped.set()
+
+    async def _until(self, seconds: float, *, idle: bool) -> None:
+        """Wait so long; less when a second signal comes, or, with `idle`, when no call is under way any more."""
+        end = self.loop.time() + seconds
+        while not self.stopped.is_set() and self.loop.time() < end and not (idle and self.gateway.in_flight == 0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopped.wait(), min(0.05, seconds))
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        if self.data is not None:
+            self.data.close()
+        if self.connections is not None:
+            await self.connections.shutdown(0.5)
+        if self.admin is not None:
+            await self.admin.cleanup()
+        await self.general.close()
+        await self.sovereign.close()
+        self.log.event("server.stopped")
+        await self.writer.close()
+
+    def _explain(self, described: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return explain(self.gateway.running, described, health=self.health.health(), now=self.loop.time())
+        except ExplainError as error:
+            raise AdminError(str(error)) from None
+
+    def _ready(self, region: str | None) -> tuple[bool, str]:
+        """Whether traffic should come here; with a region, whether any route has a fit backend for it."""
+        if region is None:
+            return True, ""
+        snapshot = self.gateway.running.snapshot
+        if region not in snapshot.regions:
+            return False, "unknown region"
+        now = self.loop.time()
+        banned = {key[0] for key, ban in self.health.health().items() if ban.until > now}
+        listed = {b for r in snapshot.routes.values() for group in r.regions.get(region, ()) for b in group}
+        return (True, "") if listed - banned else (False, "no usable backend")
+
+    def _gauges(self) -> dict[str, float]:
+        return {
+            "hybridproxy_calls_in_flight": self.gateway.in_flight,
+            "hybridproxy_upstream_connections": self.general.open + self.sovereign.open,
+            "hybridproxy_log_lines_dropped": self.writer.dropped,
+        }
+
+    def _report(self, request_id: str) -> None:
+        """Log a bug: the kind of error and where it happened, without the values it happened with."""
+        error = sys.exc_info()[1]
+        frames = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(sys.exc_info()[2])[-6:]]
+        self.log.event("call.crashed", id=request_id, error=type(error).__name__, where=frames)
+
+
+def make_running(configuration: Configuration) -> Running:
+    """Return the configuration with what is built from it. Reads the country database, so not on the loop.
+
+    Raises:
+        ConfigError: the database cannot be used.
+
+    """
+    geo = configuration.settings.geo
+    locator = Locator(CountryDatabase.open(geo.database), geo.overrides)
+    return Running(configuration.snapshot, configuration.settings, locator)
+
+
+async def _serve(path: Path, configuration: Configuration) -> None:
+    worker = Worker(path, configuration)
+    try:
+        await worker.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: spawn(worker.stop(), "drain"))
+        loop.add_signal_handler(signal.SIGHUP, lambda: spawn(worker.reload(), "reload"))
+        for warning in configuration.warnings:
+            worker.log.event("config.warned", warning=warning)
+        await worker.stopped.wait()
+    finally:
+        await worker.close()
+
+
+@contextlib.contextmanager
+def _port(host: str, port: int, section: str) -> Any:
+    """Turn the failure to listen into words."""
+    try:
+        yield
+    except (OSError, socket.gaierror) as error:
+        why = "something else listens there" if error.errno == 98 else (error.strerror or str(error))
+        raise StartError(f"cannot listen on {host}:{port} ({why}); change {section}.port or stop the other") from None

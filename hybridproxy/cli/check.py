@@ -1,0 +1,25 @@
+"""`hybridproxy check`."""
+
+from hybridproxy.cli.common import AsJson, ConfigFile, config_path, load_config, print_json
+
+
+def check(config: ConfigFile = None, json: AsJson = False) -> None:
+    """Check a configuration file and list every mistake as file:line:column.
+
+    Example: hybridproxy check --config hybridproxy.yaml
+    """
+    configuration = load_config(config, json_output=json)
+    snapshot = configuration.snapshot
+    counts = {
+        "backends": len(snapshot.backends),
+        "models": len(snapshot.models),
+        "routes": len(snapshot.routes),
+        "tenants": len(snapshot.tenants),
+        "sovereign_tenants": sum(tenant.sovereign for tenant in snapshot.tenants.values()),
+    }
+    if json:
+        print_json({"ok": True, **counts, "warnings": list(configuration.warnings)})
+        return
+    for warning in configuration.warnings:
+        print(f"warning: {warning}")
+    print(f"{config_path(config)}: fine; " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items()))

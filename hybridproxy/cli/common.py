@@ -1,0 +1,60 @@
+"""What the commands share: finding the configuration, printing results, and the three exit statuses."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from hybridproxy.config.settings import Configuration
+
+FOUND, MISUSE = 1, 2
+"""Exit statuses beside 0: the command worked and found something wrong; it was called wrongly or could not work."""
+
+DEFAULT_FILE: Final = "hybridproxy.yaml"
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help=f"Configuration file. Default: $HYBRIDPROXY_CONFIG, then ./{DEFAULT_FILE}."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def config_path(given: Path | None) -> Path:
+    """Return the configuration file to use; ends the program when there is none."""
+    path = given or Path(os.environ.get("HYBRIDPROXY_CONFIG") or DEFAULT_FILE)
+    if not path.is_file():
+        fail(f"there is no configuration file {path}: give one with --config or $HYBRIDPROXY_CONFIG")
+    return path
+
+
+def load_config(given: Path | None, *, json_output: bool = False) -> "Configuration":
+    """Load the configuration; ends the program with every mistake listed when it is wrong."""
+    from hybridproxy.config.load import load
+    from hybridproxy.config.mistakes import ConfigError
+
+    try:
+        return load(config_path(given), os.environ)
+    except ConfigError as error:
+        mistakes = [str(mistake) for mistake in error.mistakes]
+        if json_output:
+            print_json({"ok": False, "mistakes": mistakes})
+        else:
+            for mistake in mistakes:
+                print(mistake, file=sys.stderr)
+            print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}", file=sys.stderr)
+        raise typer.Exit(FOUND) from None
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def fail(message: str) -> NoReturn:
+    """End the program: it was called wrongly, or cannot work."""
+    print(f"hybridproxy: {message}", file=sys.stderr)
+    raise typer.Exit(MISUSE)

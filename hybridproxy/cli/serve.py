@@ -1,0 +1,26 @@
+"""`hybridproxy serve`."""
+
+import sys
+
+import typer
+
+from hybridproxy.cli.common import FOUND, ConfigFile, config_path, fail, load_config
+
+
+def serve(config: ConfigFile = None) -> None:
+    """Serve until SIGTERM; SIGHUP loads the configuration anew.
+
+    Example: hybridproxy serve --config /etc/hybridproxy.yaml
+    """
+    from hybridproxy.app import StartError, run
+
+    path = config_path(config)
+    configuration = load_config(config)
+    if configuration.settings.listen.workers not in {None, 1}:
+        print("hybridproxy: listen.workers: this version runs one worker", file=sys.stderr)
+    try:
+        run(path, configuration)
+    except StartError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(FOUND) from None

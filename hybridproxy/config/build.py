@@ -1,0 +1,151 @@
+"""From the checked file to the values the rest of the program works with."""
+
+from pathlib import Path
+
+from geo.networks import NetworkSet
+from geo.regions import Region
+from hybridproxy.config.check import DEFAULT
+from hybridproxy.config.schema import BackendSection, ConfigurationFile, ModelSection, RouteSection, TenantSection
+from hybridproxy.config.settings import Admin, Geo, Listen, Settings
+from hybridproxy.config.values import endpoint
+from hybridproxy.model.backend import (
+    Backend,
+    Credential,
+    Endpoint,
+    SovereignBackend,
+    TimeoutOverrides,
+    Timeouts,
+    Tls,
+    Trust,
+)
+from hybridproxy.model.call import Capability
+from hybridproxy.model.snapshot import Model, Route, Served, Snapshot, Tenant
+from hybridproxy.providers import PROVIDERS
+
+
+def snapshot_of(file: ConfigurationFile, base: Path) -> Snapshot:
+    """Return what routing decides by. `base` is the folder relative paths start at."""
+    backends = {name: _backend(name, section, base) for name, section in file.backends.items()}
+    models = {name: _model(name, section) for name, section in file.models.items()}
+    tenants = {name: _tenant(name, section) for name, section in file.tenants.items()}
+    wildcards = [model for model in models.values() if "*" in model.name]
+    return Snapshot(
+        regions=tuple(file.regions),
+        backends=backends,
+        sovereign={name: _sovereign(backend) for name, backend in backends.items() if backend.trust is Trust.VPC},
+        models=models,
+        routes={name: _route(name, section) for name, section in file.routes.items()},
+        tenants=tenants,
+        keys={digest: tenants[name] for name, section in file.tenants.items() for digest in section.keys},
+        wildcards=tuple(sorted(wildcards, key=lambda model: -len(model.name))),
+    )
+
+
+def settings_of(file: ConfigurationFile, base: Path) -> Settings:
+    """Return all that is not routing."""
+    listen, geo = file.listen, file.geo
+    return Settings(
+        listen=Listen(
+            host=listen.host,
+            port=listen.port,
+            workers=listen.workers,
+            forwarded_header=listen.forwarded_header,
+            max_body=listen.max_body,
+            body_timeout=listen.body_timeout,
+            keepalive=listen.keepalive,
+            drain_delay=listen.drain_delay,
+            drain_timeout=listen.drain_timeout,
+        ),
+        admin=None if file.admin is None else Admin(file.admin.host, file.admin.port, file.admin.token),
+        geo=Geo(None if geo.database == "builtin" else base / geo.database, tuple(geo.overrides.items())),
+        regions=tuple(
+            Region(name, frozenset(region.countries), frozenset(region.continents))
+            for name, region in file.regions.items()
+        ),
+        trusted=NetworkSet.parse(listen.trusted_proxies),
+    )
+
+
+def _backend(name: str, section: BackendSection, base: Path) -> Backend:
+    secrets = section.api_keys or ([section.api_key] if section.api_key is not None else [""])
+    own = section.timeouts
+    return Backend(
+        id=name,
+        provider=section.provider,
+        site=section.site or "",
+        trust=Trust(section.trust),
+        endpoints=_endpoints(section),
+        credentials=tuple(Credential(f"{name}#{number}", secret) for number, secret in enumerate(secrets, 1)),
+        weight=section.weight,
+        allow_cidrs=tuple(section.allow_cidrs),
+        tls=Tls(None if section.tls.ca is None else str(base / section.tls.ca), section.tls.name),
+        pin=tuple(section.pin),
+        timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
+    )
+
+
+def _endpoints(section: BackendSection) -> tuple[Endpoint, ...]:
+    if section.endpoints is not None:
+        return tuple(section.endpoints)
+    if section.base_url is not None:
+        return (section.base_url,)
+    return (endpoint(PROVIDERS[section.provider].sites[section.site or ""]),)
+
+
+def _sovereign(backend: Backend) -> SovereignBackend:
+    return SovereignBackend(
+        id=backend.id,
+        provider=backend.provider,
+        site=backend.site,
+        endpoints=backend.endpoints,
+        credentials=backend.credentials,
+        allow_cidrs=backend.allow_cidrs,
+        weight=backend.weight,
+        tls=backend.tls,
+        pin=backend.pin,
+        timeouts=backend.timeouts,
+    )
+
+
+def _model(name: str, section: ModelSection) -> Model:
+    return Model(
+        name=name,
+        family=section.family,
+        served_by=tuple(
+            Served(
+                backend=backend,
+                name=served.name,
+                context=section.context if served.context is None else served.context,
+                lacks=frozenset(map(Capability, served.lacks)),
+                streams_only=served.streams_only,
+            )
+            for backend, served in section.served_by.items()
+        ),
+    )
+
+
+def _route(name: str, section: RouteSection) -> Route:
+    times = section.timeouts
+    return Route(
+        name=name,
+        regions={region: tuple(map(tuple, groups)) for region, groups in section.regions.items()},
+        timeouts=Timeouts(
+            connect=times.connect,
+            first_token=times.first_token,
+            between_bytes=times.between_bytes,
+            answer=times.answer,
+            total=times.total,
+            commit_within=times.commit_within,
+        ),
+    )
+
+
+def _tenant(name: str, section: TenantSection) -> Tenant:
+    return Tenant(
+        id=name,
+        route=None if section.sovereign else section.route or DEFAULT,
+        sovereign=section.sovereign,
+        models=tuple(section.models),
+        backends=None if section.backends is None else frozenset(section.backends),
+        region=section.region,
+    )

@@ -1,0 +1,92 @@
+"""What the configuration says beyond routing: where to listen, and how to tell where a caller is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from geo.networks import NetworkSet
+from geo.regions import Region
+from hybridproxy.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The data port.
+
+    Attributes:
+        host: address or name to bind.
+        port: 0 lets the system choose.
+        workers: processes, None: as many as the machine has cores.
+        forwarded_header: the one header in which trusted proxies name the client.
+        max_body: bytes of a request's body.
+        body_timeout: seconds until a request's body has to be there.
+        keepalive: seconds an idle connection is kept.
+        drain_delay: seconds between the signal to stop and the end of listening.
+        drain_timeout: seconds that running calls are given to end.
+
+    """
+
+    host: str
+    port: int
+    workers: int | None
+    forwarded_header: Literal["x-forwarded-for", "forwarded"]
+    max_body: int
+    body_timeout: float
+    keepalive: float
+    drain_delay: float
+    drain_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The admin port and the token it asks for."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Geo:
+    """Where addresses are: the database (None: the built-in one), and (CIDR, country) pairs that come before it."""
+
+    database: Path | None
+    overrides: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that is not routing.
+
+    Attributes:
+        listen: the data port.
+        admin: the admin port, None: there is none.
+        geo: how addresses are located.
+        regions: in the order in which they are tried.
+        trusted: networks of proxies that are believed about the client's address.
+
+    """
+
+    listen: Listen
+    admin: Admin | None
+    geo: Geo
+    regions: tuple[Region, ...]
+    trusted: NetworkSet
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration without mistakes.
+
+    Attributes:
+        snapshot: what routing decides by.
+        settings: the rest.
+        warnings: what is accepted and does nothing, or is probably not meant; each with its place.
+        sources: the files it came from, the main one first.
+
+    """
+
+    snapshot: Snapshot
+    settings: Settings
+    warnings: tuple[str, ...]
+    sources: tuple[Path, ...]

@@ -1,0 +1,136 @@
+r"""Server-sent events, without IO: bytes in, whole events out, as bytes.
+
+The usual stream has one `data:` line an event and `\n` line ends; its events stay the bytes they were. Whatever else
+the standard allows (CR, CRLF, a byte order mark, several `data:` lines, other fields, comments inside events) comes out
+in the usual form, so that a reader of the output never sees anything else. Only CR and LF end a line, U+2028 does not.
+Source: html.spec.whatwg.org, section 9.2.6 "Interpreting an event stream".
+"""
+
+from typing import Final
+
+MAX_EVENT: Final = 1 << 20
+"""Bytes of one event; a longer one is refused."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class EventTooLongError(Exception):
+    """An event is longer than `MAX_EVENT`."""
+
+
+class Splitter:
+    r"""Cuts a stream of bytes into events, the same ones wherever the bytes were split on their way.
+
+    `feed` returns whole events; each is `data: …\n\n` or a comment, `: …\n\n`, without any CR. The time it takes
+    grows with the bytes alone: what is held is never read twice.
+    """
+
+    __slots__ = ("_after_cr", "_begun", "_lines", "_part", "_size")
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._part: list[bytes] = []
+        self._size = 0
+        self._begun = False
+        self._after_cr = False
+
+    @property
+    def rest(self) -> bytes:
+        """What is left of an unfinished event, comments aside: at the end of a stream it means that text is missing."""
+        lines = [*self._lines, b"".join(self._part)]
+        return b"\n".join(line for line in lines if not line.startswith(b":")).strip()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the events that are whole with these bytes.
+
+        Raises:
+            EventTooLongError: an event exceeds the bound.
+
+        """
+        if (
+            data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and data.count(b"\n") == 2
+            and self._begun
+            and not self._size
+            and len(data) <= MAX_EVENT
+            and b"\r" not in data
+        ):
+            self._after_cr = False
+            return [data]
+        if not self._begun:
+            data = b"".join(self._part) + data
+            self._part.clear()
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._part.append(data)
+                return []
+            data = data.removeprefix(_BOM)
+            self._begun = True
+        if self._after_cr or b"\r" in data:
+            data = self._unify(data)
+        return self._split(data)
+
+    def finish(self) -> list[bytes]:
+        """Return the events that the end of the stream completes: none, since a CR counts as soon as it is there."""
+        return []
+
+    def _unify(self, data: bytes) -> bytes:
+        """Put LF for each line end. A CR at the very end counts at once; an LF that follows it later does not."""
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _split(self, data: bytes) -> list[bytes]:
+        *whole, last = data.split(b"\n")
+        if whole and self._part:
+            self._size -= sum(map(len, self._part))
+            whole[0] = b"".join([*self._part, whole[0]])
+            self._part.clear()
+        out: list[bytes] = []
+        for line in whole:
+            if line:
+                self._lines.append(line)
+                self._grow(len(line) + 1)
+            elif self._lines:
+                out += _event(self._lines)
+                self._lines.clear()
+                self._size = 0
+        if last:
+            self._part.append(last)
+            self._grow(len(last))
+        return out
+
+    def _grow(self, more: int) -> None:
+        self._size += more
+        if self._size > MAX_EVENT:
+            raise EventTooLongError
+
+
+def _event(lines: list[bytes]) -> list[bytes]:
+    if len(lines) == 1 and lines[0].startswith((b"data: ", b":")):
+        return [lines[0] + b"\n\n"]
+    return _usual(lines)
+
+
+def _usual(lines: list[bytes]) -> list[bytes]:
+    """Return an event of several lines in the usual form: comments each by themselves, then one event of its data.
+
+    Fields other than `data` have no meaning in OpenAI's dialect and are left out.
+    """
+    comments = [line + b"\n\n" for line in lines if line.startswith(b":")]
+    data = [line[5:].removeprefix(b" ") for line in lines if line == b"data" or line.startswith(b"data:")]
+    if not data:
+        return comments
+    return [*comments, b"data: " + b"\ndata: ".join(data) + b"\n\n"]
+
+
+def data_of(event: bytes) -> bytes | None:
+    """Return the data of an event that `Splitter.feed` gave, None for one that has none (a comment, another field)."""
+    if event.startswith(b"data: "):
+        data = event[6:-2]
+    elif event.startswith(b"data:"):
+        data = event[5:-2]
+    else:
+        return None
+    return data if b"\n" not in data else data.replace(b"\ndata: ", b"\n")

@@ -1,0 +1,63 @@
+"""Facts of model families: what holds for a family whoever hosts it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of models.
+
+    Attributes:
+        name: the word used in the configuration.
+        tokens_per_byte: of UTF-8 text other than Chinese, Japanese and Korean.
+        tokens_per_cjk: tokens of one Chinese, Japanese or Korean character.
+
+    """
+
+    name: str
+    tokens_per_byte: float
+    tokens_per_cjk: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEstimate:
+    """A number of tokens that nobody counted; the type is the mark that it is an estimate."""
+
+    tokens: int
+
+
+def estimate_tokens(family: Family, body: Mapping[str, Any]) -> TokenEstimate:
+    """Return about how many tokens a call's input has: the texts of its messages, prompt, input and tools.
+
+    Images, audio and files count for nothing, so the estimate is rather too low than too high: it may only be used to
+    leave out a backend whose window is clearly too small.
+    """
+    plain = cjk = counted = 0
+    pending: list[Any] = [body.get(name) for name in ("messages", "prompt", "input", "tools")]
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        if kind is str:
+            if value.isascii():
+                plain += len(value)
+                continue
+            text = value.encode("utf-8", "replace")
+            wide = len(text) - len(text.translate(None, _WIDE))
+            cjk += wide
+            plain += len(text) - 3 * wide
+        elif kind is list:
+            if value and type(value[0]) is int:
+                counted += len(value)  # the caller's own tokens
+            else:
+                pending.extend(value)
+        elif kind is dict:
+            pending.extend(v for name, v in value.items() if name not in _NOT_TEXT)
+    return TokenEstimate(int(plain * family.tokens_per_byte + cjk * family.tokens_per_cjk) + counted)
+
+
+_WIDE = bytes(range(0xE3, 0xEE))
+"""First bytes in UTF-8 of the characters from U+3000 to U+DFFF, each of three bytes: kana, ideographs, Hangul."""
+
+_NOT_TEXT = frozenset({"image_url", "input_audio", "file", "video", "role", "type", "id", "tool_call_id"})

@@ -1,0 +1,67 @@
+"""The decision for a call that is only described: the same `plan` as for a real one, and the same value comes out."""
+
+import random
+from typing import Any
+
+from hybridproxy.gateway.running import Running
+from hybridproxy.model.call import Call, Capability, Operation
+from hybridproxy.model.caller import Caller
+from hybridproxy.model.health import Health
+from hybridproxy.model.plan import Plan, Refusal
+from hybridproxy.routing.decision import decision
+from hybridproxy.routing.plan import plan, plan_sovereign
+
+
+class ExplainError(Exception):
+    """A description that describes no call; the text says what is wrong with it."""
+
+
+def explain(running: Running, described: dict[str, Any], *, health: Health, now: float) -> dict[str, Any]:
+    """Return the decision for a described call, with the attempts it would make in order.
+
+    Args:
+        running: the configuration.
+        described: `tenant`, `model`, and where they matter `address` (the client's), `operation` (chat), `stream`
+            (false), `needs` (list of capabilities), `size` (bytes of the body).
+        health: the targets that are not fit.
+        now: seconds on the clock of `health`.
+
+    Raises:
+        ExplainError: something in the description is wrong.
+
+    """
+    tenant = running.snapshot.tenants.get(_text(described, "tenant"))
+    if tenant is None:
+        raise ExplainError(f"there is no tenant {_text(described, 'tenant')!r}")
+    location, region = running.whereabouts(_text(described, "address", ""), ())
+    try:
+        operation = Operation(_text(described, "operation", Operation.CHAT.value))
+        needs = frozenset(Capability(need) for need in described.get("needs") or ())
+        size = int(described.get("size") or 0)
+    except (ValueError, TypeError) as error:
+        raise ExplainError(str(error)) from None
+    call = Call(
+        operation=operation,
+        model=_text(described, "model"),
+        stream=described.get("stream") is True,
+        wants_usage=False,
+        choices=1,
+        needs=needs,
+        size=size,
+        body={"prompt": "x" * min(size, 1 << 24)},
+    )
+    caller = Caller(tenant, location, tenant.region or region)
+    make = plan_sovereign if tenant.sovereign else plan
+    chosen: Plan[Any] | Refusal = make(call, caller, running.snapshot, health, now, random.Random(0))  # noqa: S311
+    answer = decision(call.model, caller, chosen.candidates)
+    if isinstance(chosen, Refusal):
+        return {**answer, "refused": chosen.kind.value, "message": chosen.message}
+    attempts = [{"backend": t.backend.id, "endpoint": t.endpoint.authority, "model": t.model} for t in chosen.targets]
+    return {**answer, "attempts": attempts}
+
+
+def _text(described: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = described.get(name, default)
+    if not isinstance(value, str):
+        raise ExplainError(f"{name!r} must be a text")
+    return value

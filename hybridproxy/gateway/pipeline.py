@@ -1,0 +1,233 @@
+"""One call from top to bottom. Read this first.
+
+    caller     where from (trusted hops -> address -> location -> region) and who (key -> tenant)
+    body       bounded, parsed once, judged: from here on only our own serialisation goes upstream
+    plan       policy, then health, then order; every backend has its reason
+    execute    attempts until one shows output; from then on that one only
+    settle     one outcome for the caller, one set of facts for whoever observes; whatever happened
+
+What the pipeline does not know: HTTP towards the caller (ingress), sockets towards backends (transport), Redis, logs.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hybridproxy.dialects import openai
+from hybridproxy.gateway.driver import Driver, Session
+from hybridproxy.gateway.parts import Parts
+from hybridproxy.gateway.relay import AnswerAttempt, Client
+from hybridproxy.gateway.reply import (
+    Reply,
+    fault_reply,
+    internal_reply,
+    refusal_reply,
+    request_error_reply,
+    unauthorized,
+)
+from hybridproxy.gateway.running import Running
+from hybridproxy.model.backend import B, Backend, SovereignBackend
+from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.caller import Caller
+from hybridproxy.model.facts import CallFacts
+from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.plan import Candidate, Plan, Refusal
+from hybridproxy.model.usage import Usage
+from hybridproxy.routing.decision import decision, header
+from hybridproxy.routing.plan import plan, plan_sovereign
+
+GONE: Final = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the ingress knows of a request before its body is read.
+
+    Attributes:
+        operation: what the path asks for.
+        request_id: ours.
+        key: the key the caller presented, None when it presented none that can be read.
+        peer: the other end of the connection.
+        forwarded: the values of the header that names the client's address.
+        explain: the caller wants the decision in a header.
+        body: reads the body, within the bounds; raises `openai.RequestError` or `BodyError`.
+
+    """
+
+    operation: Operation
+    request_id: str
+    key: str | None
+    peer: str | None
+    forwarded: Sequence[str]
+    explain: bool
+    body: Callable[[], Awaitable[bytes]]
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened so far; becomes `CallFacts` when the call is over."""
+
+    begun: float
+    caller: Caller | None = None
+    call: Call | None = None
+    candidates: Sequence[Candidate] = ()
+    status: int = 0
+    code: str | None = None
+    backend: str = ""
+    attempts: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    usage: Usage | None = None
+    text: int = 0
+    first_output: float | None = None
+
+
+class Gateway:
+    """Serves calls with the configuration of the moment; `running` is swapped whole on reload."""
+
+    def __init__(
+        self,
+        running: Running,
+        parts: Parts,
+        *,
+        general: Session[Backend],
+        sovereign: Session[SovereignBackend],
+    ) -> None:
+        """Take the configuration, the parts, and the two ways out, which are never exchanged for one another."""
+        self.running = running
+        self.in_flight = 0
+        self._parts = parts
+        self._general = general
+        self._sovereign = sovereign
+        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._now = asyncio.get_running_loop().time
+
+    async def serve(self, arrival: Arrival, client: Client) -> Reply | None:
+        """Serve one call; None when the answer went out through `client`."""
+        record = Record(self._now())
+        self.in_flight += 1
+        reply: Reply | None = None
+        try:
+            reply = await self._serve(arrival, client, record)
+            if reply is not None:
+                record.status, record.code = reply.status, reply.code
+                reply.headers["x-request-id"] = arrival.request_id
+        except asyncio.CancelledError:
+            record.status, record.code = GONE, FaultKind.CLIENT_GONE.name.lower()
+            raise
+        except Exception:  # noqa: BLE001 - the one place where a bug becomes an answer; it is reported with the id
+            self._parts.report(arrival.request_id)
+            reply = internal_reply()
+            reply.headers["x-request-id"] = arrival.request_id
+            record.status, record.code = reply.status, reply.code
+        finally:
+            self.in_flight -= 1
+            self._parts.observer.call_finished(self._facts(arrival, record))
+        return reply
+
+    async def _serve(self, arrival: Arrival, client: Client, record: Record) -> Reply | None:
+        running = self.running
+        tenant = running.tenant(arrival.key)
+        if tenant is None:
+            return unauthorized(given=arrival.key is not None)
+        location, region = running.whereabouts(arrival.peer, arrival.forwarded)
+        caller = record.caller = Caller(tenant, location, tenant.region or region)
+        try:
+            call = record.call = openai.decode_request(arrival.operation, await arrival.body())
+        except openai.RequestError as error:
+            return request_error_reply(error)
+
+        make = self._sovereign_call if tenant.sovereign else self._general_call
+        return await make(running, caller, call, arrival, client, record)
+
+    async def _general_call(
+        self, running: Running, caller: Caller, call: Call, arrival: Arrival, client: Client, record: Record
+    ) -> Reply | None:
+        chosen = plan(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng)
+        return await self._execute(chosen, self._general, caller, call, arrival, client, record)
+
+    async def _sovereign_call(
+        self, running: Running, caller: Caller, call: Call, arrival: Arrival, client: Client, record: Record
+    ) -> Reply | None:
+        chosen = plan_sovereign(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng)
+        return await self._execute(chosen, self._sovereign, caller, call, arrival, client, record)
+
+    async def _execute(
+        self,
+        chosen: Plan[B] | Refusal,
+        session: Session[B],
+        caller: Caller,
+        call: Call,
+        arrival: Arrival,
+        client: Client,
+        record: Record,
+    ) -> Reply | None:
+        record.candidates = chosen.candidates
+
+        def headers(backend: str, attempts: int) -> dict[str, str]:
+            made = {
+                "x-request-id": arrival.request_id,
+                "x-hybridproxy-backend": backend,
+                "x-hybridproxy-region": caller.region or "none",
+                "x-hybridproxy-attempts": str(attempts),
+            }
+            if arrival.explain:
+                made["x-hybridproxy-decision"] = header(decision(call.model, caller, chosen.candidates))
+            return made
+
+        if isinstance(chosen, Refusal):
+            return refusal_reply(chosen, headers("none", 0))
+        driver = Driver(
+            call,
+            chosen,
+            session,
+            self._parts,
+            request_id=arrival.request_id,
+            client=client,
+            headers=headers,
+        )
+        try:
+            await driver.run()
+        finally:
+            self._settle(driver, record)
+        if driver.opened:
+            record.status, record.code = 200, None if driver.fault is None else driver.fault.facts.code
+            return None
+        if driver.fault is not None:
+            made = headers(driver.backend, driver.execution.attempts)
+            return fault_reply(driver.fault, made, sovereign=caller.tenant.sovereign)
+        assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
+        return Reply(200, driver.result.answer, headers(driver.backend, driver.execution.attempts))
+
+    def _settle(self, driver: Driver[B], record: Record) -> None:
+        record.backend = driver.backend
+        record.attempts = driver.execution.attempts
+        record.faults = driver.execution.faults
+        record.first_output = driver.first_output
+        attempt = driver.attempt
+        if attempt is not None:
+            record.usage, record.text = attempt.usage, attempt.text
+
+    def _facts(self, arrival: Arrival, record: Record) -> CallFacts:
+        caller, call = record.caller, record.call
+        first = record.first_output
+        return CallFacts(
+            request_id=arrival.request_id,
+            operation=arrival.operation,
+            tenant="" if caller is None else caller.tenant.id,
+            country=None if caller is None else caller.location.country,
+            region=None if caller is None else caller.region,
+            model="" if call is None else call.model,
+            stream=call is not None and call.stream,
+            status=record.status,
+            code=record.code,
+            backend=record.backend,
+            attempts=record.attempts,
+            faults=tuple(fault.sentence() for fault in record.faults) if record.faults else (),
+            candidates=tuple(record.candidates),
+            usage=record.usage,
+            text=record.text,
+            seconds=self._now() - record.begun,
+            first_output=None if first is None else first - record.begun,
+        )

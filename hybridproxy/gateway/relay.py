@@ -1,0 +1,292 @@
+"""From upstream to caller: one attempt's answer, read as it comes.
+
+Both kinds of attempt are sinks of `transport.upstream`: the loop calls them for each received block, no task wakes.
+A stream's events pass as the bytes they were; until the first real output they are held, so that another backend may
+still take over. An answer that does not stream is held whole.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import orjson
+
+from hybridproxy.dialects.openai import Event, StreamTap, read_answer
+from hybridproxy.dialects.sse import EventTooLongError, Splitter
+from hybridproxy.model.call import Call
+from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.usage import Usage
+from hybridproxy.providers.faults import classify
+from hybridproxy.providers.provider import Provider
+from hybridproxy.resilience.execution import ClientGone, Failed, Finished, FirstOutput
+from hybridproxy.resilience.execution import Event as CallEvent
+from hybridproxy.tasks import spawn
+from hybridproxy.transport.upstream import Exchange, Headers
+
+MAX_ERROR_BODY: Final = 64 * 1024
+MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_HELD: Final = 1024 * 1024
+"""Bytes of events without output that are held before a stream counts as broken."""
+
+OK: Final = 200
+Post = Callable[[CallEvent], None]
+
+
+class Client(Protocol):
+    """The caller's side of a stream."""
+
+    def open(self, headers: dict[str, str]) -> None:
+        """Begin a stream; its head may wait for the first events."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send whole events; what does not go out at once is buffered."""
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """Whether the caller reads more slowly than we write."""
+        ...
+
+    async def drained(self) -> bool:
+        """Wait until it is no longer congested; False when it stopped reading for good."""
+        ...
+
+    def end(self, data: bytes) -> None:
+        """Send the last events, and end the stream cleanly."""
+        ...
+
+    def cut(self) -> None:
+        """Send what was written, then close without the mark of a clean end."""
+        ...
+
+
+class Attempt:
+    """What both kinds share: the head, and an error's body."""
+
+    def __init__(
+        self, n: int, call: Call, provider: Provider, backend: str, post: Post, wall: Callable[[], float]
+    ) -> None:
+        """Make the sink of attempt `n`; `post` takes what happens, `wall` tells seconds since the epoch."""
+        self.n = n
+        self.call = call
+        self.backend = backend
+        self.exchange: Exchange | None = None
+        self.usage: Usage | None = None
+        self.text = 0
+        self._provider = provider
+        self._post = post
+        self._wall = wall
+        self._status = 0
+        self._retry_after: str | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._over = False
+
+    def head(self, status: int, headers: Headers) -> None:
+        """Take the head of the answer."""
+        self._status = status
+        if status != OK:
+            self._retry_after = next((v.decode("latin-1") for name, v in headers if name == b"retry-after"), None)
+
+    def failed(self, fault: Fault) -> None:
+        """Take the end of an attempt that broke off. An error whose body broke off is still that error."""
+        if self._status not in {0, OK}:
+            self._fail(self._error(self._parsed()))
+        else:
+            self._fail(fault)
+
+    def _collect(self, data: bytes, limit: int) -> None:
+        self._size += len(data)
+        if self._size > limit:
+            if self._status != OK:
+                self._fail(self._error(None))
+            else:
+                self._fail(self._fault(FaultKind.INTEGRITY, f"the answer is longer than {limit} bytes"))
+            return
+        self._parts.append(data)
+
+    def _parsed(self) -> Any:
+        data = b"".join(self._parts).removeprefix(b"data:")  # DashScope frames the error of a stream like an event
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return None
+
+    def _error(self, body: Any) -> Fault:
+        return classify(
+            self._provider.faults,
+            self._status,
+            body,
+            backend=self.backend,
+            retry_after=self._retry_after,
+            wall=self._wall(),
+        )
+
+    def _fault(self, kind: FaultKind, detail: str) -> Fault:
+        return Fault(kind, detail, self.backend, status=None, billed=True)
+
+    def _fail(self, fault: Fault) -> None:
+        if not self._over:
+            self._over = True
+            if self.exchange is not None:
+                self.exchange.cancel()
+            self._post(Failed(self.n, fault))
+
+    def _finish(self) -> None:
+        self._over = True
+        self._post(Finished(self.n))
+
+
+class AnswerAttempt(Attempt):
+    """An attempt of a call that does not stream: `answer` is the whole body once it is there and sound."""
+
+    answer: bytes = b""
+
+    def body(self, data: bytes) -> None:
+        """Take a part of the body."""
+        if not self._over:
+            self._collect(data, MAX_ANSWER if self._status == OK else MAX_ERROR_BODY)
+
+    def end(self) -> None:
+        """Take the clean end of the body."""
+        if self._over:
+            return
+        if self._status != OK:
+            self._fail(self._error(self._parsed()))
+            return
+        self.answer = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        answer = read_answer(self.call.operation, self.answer)
+        if answer is None:
+            self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
+        elif answer.error is not None:
+            self._fail(self._error(answer.error))
+        else:
+            self.usage, self.text = answer.usage, answer.text
+            self._finish()
+
+
+class StreamAttempt(Attempt):
+    """An attempt of a streaming call."""
+
+    def __init__(
+        self, n: int, call: Call, provider: Provider, backend: str, post: Post, wall: Callable[[], float]
+    ) -> None:
+        """Make the sink of attempt `n`."""
+        super().__init__(n, call, provider, backend, post, wall)
+        self._tap = StreamTap()
+        self._splitter = Splitter()
+        self._events = False
+        self._client: Client | None = None
+        self._announced = False
+        self._waiting = False
+
+    def head(self, status: int, headers: Headers) -> None:
+        """Take the head: only a 200 with an event stream is a stream."""
+        super().head(status, headers)
+        kind = next((value for name, value in headers if name == b"content-type"), b"")
+        self._events = status == OK and kind.lower().startswith(b"text/event-stream")
+
+    def body(self, data: bytes) -> None:
+        """Take a block: read each event once, and pass on or hold what is meant for the caller."""
+        if self._over:
+            return
+        if not self._events:
+            self._collect(data, MAX_ERROR_BODY)
+            return
+        try:
+            events = self._splitter.feed(data)
+        except EventTooLongError:
+            self._fail(self._fault(FaultKind.INTEGRITY, "an event is too long"))
+            return
+        if events:
+            self._take(events)
+
+    def _take(self, events: list[bytes]) -> None:
+        passed: list[bytes] = []
+        output = False
+        fault: Fault | None = None
+        for event in events:
+            kind = self._tap.read(event)
+            if kind is Event.OUTPUT:
+                output = True
+                passed.append(event)
+            elif kind is Event.QUIET or (kind is Event.USAGE and self.call.wants_usage):
+                passed.append(event)
+            elif kind is Event.ERROR:
+                fault = self._error(self._tap.error)
+                break
+            elif kind is Event.GARBLED:
+                fault = self._fault(FaultKind.INTEGRITY, "an event of the stream")
+                break
+        if passed:
+            self._pass(passed[0] if len(passed) == 1 else b"".join(passed))
+        if output and not self._announced:
+            self._announced = True
+            if self.exchange is not None:
+                self.exchange.first_output()
+            self._post(FirstOutput(self.n))
+        if fault is not None:
+            self._fail(fault)
+
+    def _pass(self, data: bytes) -> None:
+        client = self._client
+        if client is None:
+            self._collect(data, MAX_HELD)
+            return
+        client.write(data)
+        if client.congested and not self._waiting and self.exchange is not None:
+            self._waiting = True
+            self.exchange.pause()
+            spawn(self._wait(client), "relay: caller reads slowly")
+
+    async def _wait(self, client: Client) -> None:
+        """Let the upstream wait until the caller has read what was written."""
+        if not await client.drained():
+            self._post(ClientGone(Fault(FaultKind.CLIENT_STALLED, "", self.backend, billed=True)))
+        elif self.exchange is not None:
+            self._waiting = False
+            self.exchange.resume()
+
+    def attach(self, client: Client) -> None:
+        """Send what was held; from now on everything goes straight to the caller."""
+        self._client = client
+        held, self._parts = self._parts, []
+        if held:
+            self._pass(b"".join(held))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has a finish reason."""
+        return self._tap.finished
+
+    def end(self) -> None:
+        """Take the clean end of the body: complete only with a finish reason on every choice."""
+        if self._over:
+            return
+        if not self._events:
+            self._end_without_events()
+            return
+        last = self._splitter.finish()
+        if last:
+            self._take(last)
+        self.usage, self.text = self._tap.usage, self._tap.text
+        if self._over:
+            return
+        if self._splitter.rest not in {b"", b"data: [DONE]", b"data:[DONE]"}:
+            self._fail(self._fault(FaultKind.CUT, "the stream ended inside an event"))
+        elif not self._tap.finished:
+            self._fail(self._fault(FaultKind.CUT, "the stream ended without a finish reason"))
+        else:
+            self._finish()
+
+    def failed(self, fault: Fault) -> None:
+        """Take the end of a stream that broke off."""
+        self.usage, self.text = self._tap.usage, self._tap.text
+        super().failed(fault)
+
+    def _end_without_events(self) -> None:
+        body = self._parsed()
+        if self._status != OK or (isinstance(body, dict) and body.get("error")):
+            self._fail(self._error(body))
+        else:
+            self._fail(self._fault(FaultKind.INTEGRITY, "it is no event stream though one was asked for"))

@@ -1,0 +1,100 @@
+"""Answers that are made here and not by a backend: refusals and errors, in the caller's dialect."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+from hybridproxy.dialects.openai import RequestError, encode_error
+from hybridproxy.model.fault import Fault
+from hybridproxy.model.plan import Refusal, RefusalKind
+
+MAX_RETRY_AFTER: Final = 60
+"""Seconds; the SDKs of OpenAI do not retry at all after 120 s, those of Anthropic would sleep for any time."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole answer. `code` is the error's, None for a success; `close`: the body was not read, end the connection."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    code: str | None = None
+    close: bool = False
+
+
+class BodyError(RequestError):
+    """A body that was not read to its end: too large, too slow, or in an encoding we do not take."""
+
+    def __init__(self, status: int, message: str, *, code: str) -> None:
+        """Keep what the caller is told, with the status it gets."""
+        super().__init__(message, code=code)
+        self.status = status
+
+
+_REFUSALS: Final[dict[RefusalKind, tuple[int, str]]] = {
+    RefusalKind.UNKNOWN_MODEL: (404, "model_not_found"),
+    RefusalKind.REGION_REFUSED: (403, "region_refused"),
+    RefusalKind.NO_BACKEND_ALLOWED: (400, "no_backend_allowed"),
+    RefusalKind.NO_BACKEND_LEFT: (503, "no_backend_left"),
+    RefusalKind.CONTEXT_TOO_LONG: (400, "context_length_exceeded"),
+}
+
+
+def error_reply(
+    status: int, message: str, *, type_: str, code: str, param: str | None = None, headers: dict[str, str] | None = None
+) -> Reply:
+    """Return an error in OpenAI's shape."""
+    body = encode_error(message=message, type_=type_, code=code, param=param)
+    return Reply(status, body, {} if headers is None else headers, code)
+
+
+def unauthorized(*, given: bool) -> Reply:
+    """Return the answer to a call without a key that is known here."""
+    message = "this key is not known" if given else "send a key: 'Authorization: Bearer hp_…' or 'x-api-key: hp_…'"
+    reply = error_reply(401, message, type_="authentication_error", code="invalid_api_key")
+    reply.headers["www-authenticate"] = "Bearer"
+    reply.close = True
+    return reply
+
+
+def request_error_reply(error: RequestError) -> Reply:
+    """Return the answer to a body that cannot be served."""
+    status = error.status if isinstance(error, BodyError) else 400
+    reply = error_reply(status, error.message, type_="invalid_request_error", code=error.code, param=error.param)
+    reply.close = isinstance(error, BodyError)
+    return reply
+
+
+def refusal_reply(refusal: Refusal, headers: dict[str, str]) -> Reply:
+    """Return the answer to a call for which there is no attempt to make."""
+    status, code = _REFUSALS[refusal.kind]
+    waiting_helps = refusal.retry_after is not None
+    if waiting_helps:
+        headers["retry-after"] = _seconds(refusal.retry_after or 0)
+    type_ = "upstream_error" if waiting_helps else "permission_error" if status == 403 else "invalid_request_error"
+    return error_reply(status, refusal.message, type_=type_, code=code, headers=headers)
+
+
+def fault_reply(fault: Fault, headers: dict[str, str], *, sovereign: bool = False) -> Reply:
+    """Return the answer to a call whose attempts all failed; the SDK of the client would only repeat them.
+
+    For a sovereign tenant there is no "bad gateway" but only its own cluster: whatever is wrong there is a 503.
+    """
+    facts = fault.facts
+    headers["x-should-retry"] = "false"
+    if fault.retry_after is not None:
+        headers["retry-after"] = _seconds(fault.retry_after)
+    status = 503 if sovereign and facts.type == "upstream_error" else facts.status
+    return error_reply(status, fault.sentence(), type_=facts.type, code=facts.code, headers=headers)
+
+
+def internal_reply() -> Reply:
+    """Return the answer to a call that met a bug of ours."""
+    return error_reply(
+        500, "hybridproxy failed on this call; its log has the request id", type_="server_error", code="internal_error"
+    )
+
+
+def _seconds(wait: float) -> str:
+    return str(min(MAX_RETRY_AFTER, max(1, math.ceil(wait))))

@@ -1,0 +1,22 @@
+"""A caller: who sends the call, and from where."""
+
+from dataclasses import dataclass
+
+from geo.location import Location
+from hybridproxy.model.snapshot import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who and where.
+
+    Attributes:
+        tenant: whose key it was.
+        location: what the country database or an override said of the client's address.
+        region: the configured region that follows, None when no region takes this country.
+
+    """
+
+    tenant: Tenant
+    location: Location
+    region: str | None

@@ -1,0 +1,60 @@
+"""What is known of a call when it is over: the one value that logs, metrics and later the ledger are made of."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from hybridproxy.model.call import Operation
+from hybridproxy.model.plan import Candidate
+from hybridproxy.model.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """One call's outcome.
+
+    Attributes:
+        request_id: ours, also in the caller's `x-request-id`.
+        operation: what was asked for.
+        tenant: the tenant's id, "" when the key was not known.
+        country: ISO code of the caller's country, None when unknown.
+        region: the caller's region, None when no region took it.
+        model: the model by the caller's name, "" when the body could not be read.
+        stream: whether it was a stream.
+        status: the HTTP status the caller got; 499 when it left first.
+        code: the error's code, None when the call was answered.
+        backend: the backend that answered or failed last, "" when none was tried.
+        attempts: how many attempts were made.
+        faults: what went wrong on the way, one sentence an attempt.
+        candidates: every backend looked at, and why it was kept or dropped.
+        usage: tokens as the upstream reported them.
+        text: characters of output that went through.
+        seconds: from the request's arrival to the end.
+        first_output: seconds to the first real output, None when there was none.
+
+    """
+
+    request_id: str
+    operation: Operation
+    tenant: str = ""
+    country: str | None = None
+    region: str | None = None
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    code: str | None = None
+    backend: str = ""
+    attempts: int = 0
+    faults: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    usage: Usage | None = None
+    text: int = 0
+    seconds: float = 0.0
+    first_output: float | None = None
+
+
+class Observer(Protocol):
+    """Whoever wants to know of finished calls. Must not raise and must not wait."""
+
+    def call_finished(self, facts: CallFacts) -> None:
+        """Take the facts of one call."""
+        ...

@@ -1,0 +1,21 @@
+"""What is known of backends' health, as routing sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+HealthKey = tuple[str, str, str, str]
+"""Backend, endpoint, model, credential: see `model.plan.Target.health_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A target that gets no calls until `until` (seconds on the loop's clock), and why."""
+
+    until: float
+    reason: str
+
+
+Health = Mapping[HealthKey, Ban]
+"""Only the targets that are not fit; empty on a good day."""
+
+HEALTHY: Health = {}

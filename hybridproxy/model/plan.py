@@ -1,0 +1,71 @@
+"""A plan: the ordered attempts a call may make, with a reason for every backend kept or dropped."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic
+
+from hybridproxy.model.backend import B, Backend, Credential, Endpoint, SovereignBackend, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Generic[B]):
+    """One attempt a call may make: a backend at one of its endpoints, with one of its credentials.
+
+    `model` is the backend's own name of the model.
+    """
+
+    backend: B
+    endpoint: Endpoint
+    credential: Credential
+    model: str
+    timeouts: Timeouts
+
+    @property
+    def health_key(self) -> tuple[str, str, str, str]:
+        """What its health is remembered under: backend, endpoint, model, credential."""
+        return (self.backend.id, self.endpoint.authority, self.model, self.credential.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend that was looked at. `reason` says why it was kept or dropped."""
+
+    backend: str
+    kept: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[B]):
+    """The attempts a call may make, best first; at least one."""
+
+    targets: tuple[Target[B], ...]
+    candidates: tuple[Candidate, ...]
+    timeouts: Timeouts
+
+
+GeneralPlan = Plan[Backend]
+SovereignPlan = Plan[SovereignBackend]
+
+
+class RefusalKind(Enum):
+    """Why no attempt can be made; decides the status the caller sees."""
+
+    UNKNOWN_MODEL = "unknown_model"
+    REGION_REFUSED = "region_refused"
+    NO_BACKEND_ALLOWED = "no_backend_allowed"
+    NO_BACKEND_LEFT = "no_backend_left"
+    CONTEXT_TOO_LONG = "context_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No attempt can be made.
+
+    `message` says why and what to do; `retry_after` is in seconds, None where waiting is no help.
+    """
+
+    kind: RefusalKind
+    message: str
+    candidates: tuple[Candidate, ...] = ()
+    retry_after: float | None = None

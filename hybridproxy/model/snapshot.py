@@ -1,0 +1,103 @@
+"""The configuration as routing sees it: one frozen value, swapped whole on reload."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
+from hybridproxy.model.call import Capability
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+class Prefer(Enum):
+    """How a route orders the backends it allows."""
+
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How one backend serves a model.
+
+    Attributes:
+        backend: the backend's id.
+        name: the backend's own name of the model; in a wildcard model `*` stands for what the caller's name had there.
+        context: the context window in tokens, None: not known, and then never a reason to drop the backend.
+        lacks: capabilities that this backend's model does not have.
+        streams_only: it answers only as a stream.
+
+    """
+
+    backend: str
+    name: str
+    context: int | None = None
+    lacks: frozenset[Capability] = frozenset()
+    streams_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model by the name callers use; `name` may hold one `*`."""
+
+    name: str
+    family: str
+    served_by: tuple[Served, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Ordered backends for each region. A group of several backends is ordered by weighted chance."""
+
+    name: str
+    regions: Mapping[str, tuple[tuple[str, ...], ...]]
+    prefer: Prefer = Prefer.ORDER
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who pays for a call and what it may use.
+
+    Attributes:
+        id: the operator's name for it.
+        route: the route its calls take, None for a sovereign tenant, whose route is every VPC backend.
+        sovereign: its calls reach VPC backends or nothing.
+        models: name patterns it may use (`*` stands for anything).
+        backends: backends it may use, None: all that its route lists.
+        region: the region it is served as, wherever the caller is; None: where the caller is.
+
+    """
+
+    id: str
+    route: str | None
+    sovereign: bool = False
+    models: tuple[str, ...] = ("*",)
+    backends: frozenset[str] | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Everything routing decides by. Mappings are never changed after the snapshot was made.
+
+    Attributes:
+        backends: general view of every backend, the VPC's too: an ordinary tenant's route may list those.
+        sovereign: the `trust: vpc` backends as sovereign tenants see them.
+        models: by name; those with a `*` are also in `wildcards`, longest pattern first.
+        tenants: by id.
+        keys: SHA-256 digest of a key -> tenant.
+        memo: what routing worked out from the rest, kept with it so that a reload forgets it; bounded by its user.
+
+    """
+
+    regions: tuple[str, ...]
+    backends: Mapping[str, Backend]
+    sovereign: Mapping[str, SovereignBackend]
+    models: Mapping[str, Model]
+    routes: Mapping[str, Route]
+    tenants: Mapping[str, Tenant]
+    keys: Mapping[bytes, Tenant] = field(repr=False)
+    wildcards: tuple[Model, ...] = ()
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)

@@ -1,0 +1,64 @@
+"""What a provider is: a row of data that says how an upstream speaks where it differs from OpenAI's API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybridproxy.model.call import Operation
+from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
+
+OPENAI_PATHS: Mapping[Operation, str] = {
+    Operation.CHAT: "/chat/completions",
+    Operation.COMPLETION: "/completions",
+    Operation.EMBEDDING: "/embeddings",
+}
+
+CONTROL_FIELDS = frozenset(
+    {
+        "api_base", "api_key", "api_version", "base_url", "callback_url", "extra_body", "extra_headers", "extra_query",
+        "fallbacks", "models", "organization", "plugins", "provider", "route", "transforms", "webhook",
+    }
+)  # fmt: skip
+"""Fields by which a client could steer an upstream's own routing, or where data goes; they never pass."""
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How one upstream speaks.
+
+    Attributes:
+        name: the word used in the configuration.
+        sites: site -> base URL; "" as a site is the only one, "" as a URL means the operator has to give `base_url`.
+        paths: operation -> path under the base URL. An operation that is not there is not offered.
+        root: path prefix an endpoint gets when its URL does not end with it already.
+        asks_for_usage: `stream_options.include_usage` has to be sent to get the usage of a stream.
+        drops: fields it does not know and would refuse, or ignore in silence.
+        max_choices: most answers it gives to one call (`n`).
+        renames: field -> the provider's name for the same thing.
+        prepare: what data cannot say: changes the outgoing body in place, given the operator's pins.
+        faults: rules that name an error, first match wins.
+
+    """
+
+    name: str
+    sites: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[Operation, str] = field(default_factory=lambda: OPENAI_PATHS)
+    root: str = ""
+    asks_for_usage: bool = True
+    drops: frozenset[str] = frozenset()
+    max_choices: int = 128
+    renames: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Body, tuple[str, ...]], None] | None = None
+    faults: tuple[FaultRule, ...] = OPENAI_FAULTS
+
+    @property
+    def self_hosted(self) -> bool:
+        """Whether the operator has to say where it is."""
+        return not self.sites
+
+    def path(self, operation: Operation, base_path: str) -> str:
+        """Return the path of an operation for an endpoint whose URL has the path `base_path`."""
+        root = "" if base_path.endswith(self.root) else self.root
+        return root + self.paths[operation]

@@ -1,0 +1,95 @@
+"""What policy allows: may this backend serve this call for this tenant at all? Health has no say here.
+
+Each reason to drop a backend is one function; `allows` gives the first that speaks, None when nothing does. They are
+pure, so the same answer stands in `explain`, in the decision header and in the log.
+"""
+
+from fnmatch import fnmatchcase
+from itertools import chain
+
+from hybridproxy.families import FAMILIES
+from hybridproxy.families.family import TokenEstimate, estimate_tokens
+from hybridproxy.model.call import Call
+from hybridproxy.model.snapshot import Model, Served, Snapshot, Tenant
+from hybridproxy.providers.provider import Provider
+
+WINDOW_MARGIN = 1.3
+"""A backend is dropped for its context window only when the estimate exceeds the window by this factor."""
+
+
+def find_model(snapshot: Snapshot, tenant: Tenant, name: str) -> Model | None:
+    """Return the model a tenant means by a name, None when there is none or the tenant may not use it."""
+    if not may_use(tenant, name):
+        return None
+    model = snapshot.models.get(name)
+    if model is not None and "*" not in model.name:
+        return model
+    return next((m for m in snapshot.wildcards if starred(m.name, name) is not None), None)
+
+
+def may_use(tenant: Tenant, name: str) -> bool:
+    """Return whether one of the tenant's patterns covers a model's name; only `*` is special."""
+    return any(
+        pattern in ("*", name)
+        or ("*" in pattern and fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")))
+        for pattern in tenant.models
+    )
+
+
+def usable_models(snapshot: Snapshot, tenant: Tenant) -> list[str]:
+    """Return the names of the models a tenant may use, in the configuration's order; wildcards as they are written."""
+    reachable = _reachable(snapshot, tenant)
+    return [
+        name
+        for name, model in snapshot.models.items()
+        if may_use(tenant, name) and any(served.backend in reachable for served in model.served_by)
+    ]
+
+
+def _reachable(snapshot: Snapshot, tenant: Tenant) -> set[str]:
+    """Return the backends that a tenant's calls may lead to, whatever the region."""
+    backends = set(snapshot.sovereign)
+    if not tenant.sovereign:
+        groups = chain.from_iterable(snapshot.routes[tenant.route or ""].regions.values())
+        backends = set(chain.from_iterable(groups))
+    return backends if tenant.backends is None else backends & tenant.backends
+
+
+def starred(pattern: str, name: str) -> str | None:
+    """Return what the `*` of a pattern stands for in a name, None when the name does not fit or there is no `*`."""
+    before, star, after = pattern.partition("*")
+    fits = star and len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after)
+    return name[len(before) : len(name) - len(after)] if fits else None
+
+
+def upstream_name(model: Model, served: Served, name: str) -> str:
+    """Return the backend's own name of the model a caller called `name`."""
+    if "*" not in served.name:
+        return served.name
+    return served.name.replace("*", starred(model.name, name) or "", 1)
+
+
+def allows(call: Call, model: Model, served: Served, provider: Provider) -> str | None:
+    """Return why a backend may not serve a call, None when it may."""
+    if call.operation not in provider.paths:
+        return f"{provider.name} does not offer {call.operation.value}"
+    if call.needs and not call.needs.isdisjoint(served.lacks):
+        return f"does not do {', '.join(sorted(need.value for need in call.needs & served.lacks))}"
+    if call.choices > provider.max_choices:
+        return f"gives at most {provider.max_choices} answers to a call, {call.choices} are asked for"
+    if served.streams_only and not call.stream:
+        return "answers only as a stream"
+    return None if served.context is None else _window(call, model, served.context)
+
+
+TOO_LONG = "input too long: "
+
+
+def _window(call: Call, model: Model, context: int) -> str | None:
+    """Why the input cannot fit. A byte is at most one token, so small bodies need no estimate."""
+    if call.size <= context:
+        return None
+    estimate: TokenEstimate = estimate_tokens(FAMILIES[model.family], call.body)
+    if estimate.tokens <= WINDOW_MARGIN * context:
+        return None
+    return f"{TOO_LONG}about {estimate.tokens} tokens (estimated), its window is {context}"

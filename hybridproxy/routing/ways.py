@@ -1,0 +1,177 @@
+"""What policy leaves of the configuration for one kind of caller: the ways a call may take, before it is looked at.
+
+They follow from the snapshot, the tenant's rights, the region and the model's name alone, so they are worked out once
+and kept with the snapshot (`Snapshot.memo`, at most `MAX_MEMO` of them). What depends on the call itself is the gate's.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic
+
+from hybridproxy.model.backend import B, Backend, SovereignBackend, Timeouts
+from hybridproxy.model.caller import Caller
+from hybridproxy.model.health import HealthKey
+from hybridproxy.model.plan import Candidate, Refusal, RefusalKind, Target
+from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Model, Served, Snapshot, Tenant
+from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.provider import Provider
+from hybridproxy.routing import gate
+
+DEFAULT_REGION: Final = "default"
+REFUSED_COUNTRY: Final = "CN"
+"""Served only through a region that names it and has an entry in the route: its data would be exported otherwise."""
+
+MAX_LISTED: Final = 20
+"""Model names that a refusal lists."""
+
+MAX_MEMO: Final = 1024
+"""Results kept with a snapshot; more can only come from names that wildcards cover, and then all are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way(Generic[B]):
+    """One backend a call may take.
+
+    Attributes:
+        served: how it serves the model.
+        provider: how it speaks.
+        weight: its share within a weighted group.
+        kept: the candidate that a plan lists for it.
+        targets: for each endpoint the targets with each credential, each with the key of its health.
+
+    """
+
+    served: Served
+    provider: Provider
+    weight: float
+    kept: Candidate
+    targets: tuple[tuple[tuple[HealthKey, Target[B]], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ways(Generic[B]):
+    """All a call may take: groups in the route's order, and the backends that policy dropped, with the reason."""
+
+    model: Model
+    groups: tuple[tuple[Way[B], ...], ...]
+    dropped: tuple[Candidate, ...]
+    timeouts: Timeouts
+
+
+def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend] | Refusal:
+    """Return the ways of an ordinary tenant's call for a model by this name, or why there is none."""
+    tenant, region = caller.tenant, caller.region
+    mainland = caller.location.country == REFUSED_COUNTRY
+    key = ("general", tenant.route, tenant.backends, tenant.models, region, mainland, name)
+    known: Ways[Backend] | None = snapshot.memo.get(key)
+    if known is not None:
+        return known
+    model = gate.find_model(snapshot, tenant, name)
+    if model is None:
+        return _unknown_model(snapshot, tenant, name)
+    route = snapshot.routes[tenant.route or ""]
+    groups = _groups(caller, route.regions)
+    if not groups:
+        return _region_refused(caller, route.regions, model)
+    where = f"region {region}"
+    served_by = {served.backend: served for served in model.served_by}
+    listed: set[str] = set()
+    dropped: list[Candidate] = []
+    kept: list[tuple[Way[Backend], ...]] = []
+    for group in groups:
+        ways: list[Way[Backend]] = []
+        for backend in group:
+            if backend in listed:
+                continue
+            listed.add(backend)
+            served = served_by.get(backend)
+            if tenant.backends is not None and backend not in tenant.backends:
+                dropped.append(Candidate(backend, kept=False, reason="not among the tenant's backends"))
+            elif served is None:
+                dropped.append(Candidate(backend, kept=False, reason="does not serve the model"))
+            else:
+                ways.append(_way(snapshot.backends[backend], model, served, name, route.timeouts, where))
+        if ways:
+            kept.append(tuple(ways))
+    dropped += _drop([backend for backend in served_by if backend not in listed], f"not in the route for {where}")
+    return _remember(snapshot, key, Ways(model, tuple(kept), tuple(dropped), route.timeouts))
+
+
+def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[SovereignBackend] | Refusal:
+    """Return the ways of a sovereign tenant's call: every VPC backend with the model, wherever the caller is."""
+    key = ("sovereign", caller.tenant.backends, caller.tenant.models, name)
+    known: Ways[SovereignBackend] | None = snapshot.memo.get(key)
+    if known is not None:
+        return known
+    model = gate.find_model(snapshot, caller.tenant, name)
+    if model is None:
+        return _unknown_model(snapshot, caller.tenant, name)
+    timeouts, allowed = DEFAULT_TIMEOUTS, caller.tenant.backends
+    ways: list[Way[SovereignBackend]] = []
+    dropped: list[Candidate] = []
+    for served in {served.backend: served for served in model.served_by}.values():
+        backend = snapshot.sovereign.get(served.backend)
+        if backend is None:
+            dropped += _drop([served.backend], "outside the VPC; the tenant is sovereign")
+        elif allowed is not None and backend.id not in allowed:
+            dropped += _drop([backend.id], "not among the tenant's backends")
+        else:
+            ways.append(_way(backend, model, served, name, timeouts, "inside the VPC"))
+    return _remember(snapshot, key, Ways(model, (tuple(ways),), tuple(dropped), timeouts))
+
+
+def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B]:
+    if len(snapshot.memo) >= MAX_MEMO:
+        snapshot.memo.clear()
+    snapshot.memo[key] = ways
+    return ways
+
+
+def _way(backend: B, model: Model, served: Served, name: str, timeouts: Timeouts, where: str) -> Way[B]:
+    upstream, own = gate.upstream_name(model, served, name), backend.timeouts.over(timeouts)
+    targets = tuple(
+        tuple(Target(backend, endpoint, credential, upstream, own) for credential in backend.credentials)
+        for endpoint in backend.endpoints
+    )
+    return Way(
+        served=served,
+        provider=PROVIDERS[backend.provider],
+        weight=backend.weight,
+        kept=Candidate(backend.id, kept=True, reason=where),
+        targets=tuple(tuple((target.health_key, target) for target in row) for row in targets),
+    )
+
+
+def _drop(backends: Iterable[str], reason: str) -> list[Candidate]:
+    return [Candidate(backend, kept=False, reason=reason) for backend in backends]
+
+
+Groups = tuple[tuple[str, ...], ...]
+
+
+def _groups(caller: Caller, regions: Mapping[str, Groups]) -> Groups:
+    """Return the route's entry for the caller's region, else its default entry, which never takes callers from CN."""
+    mainland = caller.location.country == REFUSED_COUNTRY
+    if caller.region is None or (mainland and caller.region == DEFAULT_REGION):
+        return ()
+    return regions.get(caller.region, () if mainland else regions.get(DEFAULT_REGION, ()))
+
+
+def _region_refused(caller: Caller, regions: Mapping[str, Groups], model: Model) -> Refusal:
+    country = caller.location.country or "an unknown country"
+    if caller.region is None or (country == REFUSED_COUNTRY and caller.region == DEFAULT_REGION):
+        why = f"calls from {country} are refused: no configured region takes it"
+    elif caller.region in regions or (country != REFUSED_COUNTRY and DEFAULT_REGION in regions):
+        why = f"calls from region {caller.region!r} ({country}) are refused: its route lists no backend"
+    else:
+        why = f"calls from region {caller.region!r} ({country}) are refused: the route has no entry for it"
+    reason = f"refused for region {caller.region or 'none'}"
+    backends = dict.fromkeys(served.backend for served in model.served_by)
+    return Refusal(RefusalKind.REGION_REFUSED, why, tuple(_drop(backends, reason)))
+
+
+def _unknown_model(snapshot: Snapshot, tenant: Tenant, name: str) -> Refusal:
+    names = gate.usable_models(snapshot, tenant)
+    listed = ", ".join(names[:MAX_LISTED]) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
+    may_use = f"you may use: {listed}" if names else "you may use none"
+    return Refusal(RefusalKind.UNKNOWN_MODEL, f"there is no model {name!r} here; {may_use}")

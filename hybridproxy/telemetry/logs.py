@@ -1,0 +1,93 @@
+"""The log: one JSON line an event, through structlog.
+
+A finished call is `call.finished` with fixed keys. It says the region and a hash of the tenant, and holds no address,
+no key, no prompt and no answer.
+"""
+
+import hashlib
+import time
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from hybridproxy.model.facts import CallFacts
+from hybridproxy.routing.decision import listed
+from hybridproxy.telemetry.lines import LineWriter
+
+MAX_TEXT: Final = 256
+MAX_CANDIDATES: Final = 16
+
+
+def tenant_hash(tenant: str) -> str:
+    """Return what stands for a tenant in logs: the beginning of a SHA-256, "" for no tenant."""
+    return hashlib.sha256(tenant.encode()).hexdigest()[:12] if tenant else ""
+
+
+class Log:
+    """Where events go. Also the observer that logs calls."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        """Log to a writer."""
+        self._hashes: dict[str, str] = {}
+        self._logger = structlog.wrap_logger(
+            _Lines(writer),
+            processors=[_stamp, _render],
+            wrapper_class=structlog.BoundLogger,
+            cache_logger_on_first_use=True,
+        )
+
+    def event(self, name: str, **fields: Any) -> None:
+        """Log an event; names are dotted and in the past tense."""
+        self._logger.msg(name, **fields)
+
+    def call_finished(self, facts: CallFacts) -> None:
+        """Log a call."""
+        tenant = self._hashes.get(facts.tenant)
+        if tenant is None:
+            if len(self._hashes) > 100_000:
+                self._hashes.clear()
+            tenant = self._hashes[facts.tenant] = tenant_hash(facts.tenant)
+        usage = facts.usage
+        self._logger.msg(
+            "call.finished",
+            id=facts.request_id,
+            operation=facts.operation.value,
+            tenant=tenant,
+            country=facts.country,
+            region=facts.region,
+            model=facts.model,
+            stream=facts.stream,
+            status=facts.status,
+            code=facts.code,
+            backend=facts.backend,
+            attempts=facts.attempts,
+            faults=[fault[:MAX_TEXT] for fault in facts.faults],
+            candidates=listed(facts.candidates[:MAX_CANDIDATES]),
+            prompt_tokens=None if usage is None else usage.prompt,
+            completion_tokens=None if usage is None else usage.completion,
+            text=facts.text,
+            ms=round(facts.seconds * 1000, 2),
+            first_output_ms=None if facts.first_output is None else round(facts.first_output * 1000, 2),
+        )
+
+
+class _Lines:
+    """The logger structlog wraps: takes rendered lines."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self.msg = writer.write
+
+
+def _stamp(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["time"] = round(time.time(), 3)  # a log tells wall-clock time
+    return event
+
+
+def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    return orjson.dumps(event, default=_text)
+
+
+def _text(value: Any) -> str:
+    return str(value)[:MAX_TEXT]

@@ -1,0 +1,67 @@
+"""Where a connection may go: addresses are judged before anything is sent to them, a name never is."""
+
+import ipaddress
+from collections.abc import Iterable
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class EgressRefusedError(Exception):
+    """No address is left that may be connected to. The text says why and holds no address."""
+
+
+def literal(host: str) -> Address | None:
+    """Return the address that a host is written as, None for a name.
+
+    Spellings that only a resolver understands (`0x7f.1`, `010.0.0.1`) are names.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return plain(address)
+
+
+def plain(address: Address) -> Address:
+    """Return the IPv4 address behind an IPv4-mapped one: that is where a connection to it goes."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+class Guard:
+    """The networks of one backend's `allow_cidrs`."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        """Read the networks.
+
+        Raises:
+            ValueError: one of them is no network.
+
+        """
+        try:
+            self._networks = tuple(ipaddress.ip_network(cidr) for cidr in cidrs)
+        except ValueError:
+            raise ValueError("allow_cidrs holds something that is no network") from None
+
+    @property
+    def open(self) -> bool:
+        """Whether there is no restriction at all."""
+        return not self._networks
+
+    def allows(self, address: Address) -> bool:
+        """Whether one of the networks holds the address."""
+        return any(address in network for network in self._networks)
+
+    def only_allowed(self, addresses: Iterable[Address]) -> list[Address]:
+        """Return those that may be connected to, in their order.
+
+        Raises:
+            EgressRefusedError: none of them may.
+
+        """
+        allowed = [address for address in addresses if self.open or self.allows(address)]
+        if not allowed:
+            raise EgressRefusedError("none of its addresses is inside allow_cidrs")
+        return allowed

@@ -1,0 +1,92 @@
+"""The head of an upstream request: everything that does not change from call to call is built once."""
+
+import re
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Final
+
+from hybridproxy.model.backend import Credential, Endpoint
+
+
+def _version() -> str:
+    try:
+        return metadata.version("hybridproxy")
+    except metadata.PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"
+
+
+USER_AGENT: Final = f"hybridproxy/{_version()}"
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
+def request_prefix(endpoint: Endpoint, credential: Credential, path: str, *, stream: bool) -> bytes:
+    """Return the head of a request as far as it is the same for every body; it ends after `content-length: `.
+
+    Raises:
+        ValueError: the host, the path or the key holds what may not stand in a head. The text does not repeat it.
+
+    """
+    target = endpoint.base_path + path
+    if not target.startswith("/") or not target.isascii() or " " in target or _CONTROL.search(target) or "\t" in target:
+        raise ValueError("the path of the upstream request is not valid")
+    lines = [
+        f"POST {target} HTTP/1.1",
+        f"host: {_value('host', endpoint.authority)}",
+        "content-type: application/json",
+        f"accept: {'text/event-stream' if stream else 'application/json'}",
+        "accept-encoding: identity",
+        f"user-agent: {USER_AGENT}",
+    ]
+    if credential.secret:
+        lines.append(f"authorization: Bearer {_value('authorization', credential.secret)}")
+    lines.append("content-length: ")
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def request_head(prefix: bytes, length: int, extra: Iterable[tuple[str, str]]) -> bytes:
+    """Return the whole head for a body of so many bytes, with extra headers.
+
+    Raises:
+        ValueError: an extra header cannot be sent as it is. The text names it without its value.
+
+    """
+    rest = "".join([f"\r\n{_name(name)}: {_value(name, value)}" for name, value in extra])
+    return b"%b%d%b\r\n\r\n" % (prefix, length, rest.encode("latin-1"))
+
+
+def _name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("the name of an extra header is not valid")
+    if name.lower() in _OURS:
+        raise ValueError(f"the header {name} cannot be set from outside")
+    return name
+
+
+def _value(name: str, value: str) -> str:
+    """Return a value that ends where it seems to: a line break in it would start a header of its own."""
+    if _CONTROL.search(value):
+        raise ValueError(f"the value of the header {name} holds a control character")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of the header {name} holds a character that HTTP has no place for") from None
+    return value

@@ -1,0 +1,175 @@
+"""The two ways out: one for ordinary tenants' calls, one that reaches VPC addresses or nothing.
+
+They are separate types with nothing in common but what they are made of; neither takes the other's targets.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBackend, Tls
+from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.plan import Target
+from hybridproxy.transport.dial import Locate, locate_any, locate_literal
+from hybridproxy.transport.faults import connect_fault
+from hybridproxy.transport.heads import request_head, request_prefix
+from hybridproxy.transport.pool import IDLE_TIMEOUT, MAX_IDLE, Common, ConnectionPool, PoolKey
+from hybridproxy.transport.sweep import Sweep
+from hybridproxy.transport.tls import TlsSetupError
+from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
+
+MAX_LANES: Final = 4096
+
+_LaneKey = tuple[Endpoint, Credential, Tls, tuple[str, ...], str, bool]
+
+
+class _Network:
+    """What a session is made of: pools, and the heads of requests that were sent before."""
+
+    __slots__ = ("_closed", "_lanes", "_loop", "_pools", "common")
+
+    def __init__(self, sweep: Sweep, locate: Locate, max_idle: int, idle_timeout: float) -> None:
+        self.common = Common(sweep, locate, max_idle, idle_timeout)
+        self._loop = asyncio.get_running_loop()
+        self._pools: dict[PoolKey, ConnectionPool] = {}
+        self._lanes: dict[_LaneKey, tuple[ConnectionPool, bytes]] = {}
+        self._closed = False
+
+    def start(
+        self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest, sink: Sink
+    ) -> Exchange:
+        """Send a request; a fault on the way there is told from the loop, after the caller has its exchange."""
+        backend = target.backend
+        sweep = self.common.sweep
+        try:
+            pool, prefix = self._lane(target, request)
+            head = request_head(prefix, len(request.body), request.headers)
+        except (TlsSetupError, ValueError) as error:
+            exchange = Exchange(sink, backend.id, b"", request, target.timeouts, sweep)
+            known = isinstance(error, TlsSetupError)
+            fault = connect_fault(error) if known else Fault(FaultKind.INTERNAL, str(error))
+            self._loop.call_soon(exchange.fail, fault)
+            return exchange
+        exchange = Exchange(sink, backend.id, head, request, target.timeouts, sweep)
+        if self._closed:
+            self._loop.call_soon(exchange.fail, Fault(FaultKind.INTERNAL, "hybridproxy is shutting down"))
+        else:
+            pool.start(exchange)
+        return exchange
+
+    def _lane(
+        self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
+    ) -> tuple[ConnectionPool, bytes]:
+        endpoint, backend = target.endpoint, target.backend
+        key = (endpoint, target.credential, backend.tls, backend.allow_cidrs, request.path, request.stream)
+        lane = self._lanes.get(key)
+        if lane is None:
+            prefix = request_prefix(endpoint, target.credential, request.path, stream=request.stream)
+            pool_key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
+            pool = self._pools.get(pool_key)
+            if pool is None:
+                pool = self._pools[pool_key] = ConnectionPool(pool_key, self.common)
+            if len(self._lanes) >= MAX_LANES:
+                self._lanes.clear()
+            lane = self._lanes[key] = (pool, prefix)
+        return lane
+
+    def retain(self, keys: Collection[PoolKey]) -> None:
+        self._lanes.clear()
+        self.common.contexts.forget_files()
+        for key in [key for key in self._pools if key not in keys]:
+            self._pools.pop(key).retire()
+
+    async def close(self) -> None:
+        self._closed = True
+        self.retain(())
+        closing = Fault(FaultKind.INTERNAL, "hybridproxy is shutting down")
+        exchanges = list(self.common.connecting)
+        exchanges += [c.exchange for c in self.common.connections if c.exchange is not None]
+        for exchange in exchanges:
+            exchange.fail(closing)
+        for connection in list(self.common.connections):
+            connection.transport.abort()  # those on their way out already, too
+        await self.common.emptied()
+
+
+class _Session:
+    """What both sessions show of their network."""
+
+    __slots__ = ("_network",)
+
+    def __init__(self, network: _Network) -> None:
+        self._network = network
+
+    @property
+    def open(self) -> int:
+        """Connections open now, idle ones too."""
+        return len(self._network.common.connections)
+
+    @property
+    def opened(self) -> int:
+        """Connections opened so far."""
+        return self._network.common.opened
+
+    @property
+    def reused(self) -> int:
+        """Requests sent so far over a connection that had carried others."""
+        return self._network.common.reused
+
+    @property
+    def discarded(self) -> int:
+        """Connections closed so far because they could not be reused."""
+        return self._network.common.discarded
+
+    def retain(self, keys: Collection[PoolKey]) -> None:
+        """Keep connections for these keys only (see `pool_keys`); exchanges under way come to their end.
+
+        To be called after a new configuration: CA files are read anew, and old keys are forgotten.
+        """
+        self._network.retain(keys)
+
+    async def close(self) -> None:
+        """End what is under way with a fault, close every connection, and wait until they are gone."""
+        await self._network.close()
+
+
+class GeneralSession(_Session):
+    """The way out for ordinary tenants' calls. A backend's `allow_cidrs` is kept to where there is one."""
+
+    __slots__ = ()
+
+    def __init__(self, sweep: Sweep, *, max_idle: int = MAX_IDLE, idle_timeout: float = IDLE_TIMEOUT) -> None:
+        """Make a session on the running loop that opens nothing until it is used.
+
+        Args:
+            sweep: the worker's timer.
+            max_idle: idle connections that are kept to one upstream.
+            idle_timeout: seconds until an idle connection is closed.
+
+        """
+        super().__init__(_Network(sweep, locate_any, max_idle, idle_timeout))
+
+    def start(self, target: Target[Backend], request: UpstreamRequest, sink: Sink) -> Exchange:
+        """Send a request. Never raises: every failure goes to the sink, from the loop."""
+        return self._network.start(target, request, sink)
+
+
+class SovereignSession(_Session):
+    """The way out for sovereign tenants' calls: to an IP literal inside the backend's `allow_cidrs`, or to nothing."""
+
+    __slots__ = ()
+
+    def __init__(self, sweep: Sweep, *, max_idle: int = MAX_IDLE, idle_timeout: float = IDLE_TIMEOUT) -> None:
+        """Make a session on the running loop that opens nothing until it is used.
+
+        Args:
+            sweep: the worker's timer.
+            max_idle: idle connections that are kept to one upstream.
+            idle_timeout: seconds until an idle connection is closed.
+
+        """
+        super().__init__(_Network(sweep, locate_literal, max_idle, idle_timeout))
+
+    def start(self, target: Target[SovereignBackend], request: UpstreamRequest, sink: Sink) -> Exchange:
+        """Send a request. Never raises: every failure goes to the sink, from the loop."""
+        return self._network.start(target, request, sink)

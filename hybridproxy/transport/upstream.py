@@ -1,0 +1,386 @@
+"""One request to an upstream and the connection it runs on: HTTP/1.1 without a task woken for a chunk.
+
+`data_received` reads a block with llhttp and calls the sink at once: at most one `head`, one `body` and one `end` a
+block. Who opens, keeps and drops connections is `pool`'s business.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+
+from hybridproxy.model.backend import Timeouts
+from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.transport.faults import lost_fault
+from hybridproxy.transport.response import Headers, ResponseReader
+from hybridproxy.transport.sweep import Sweep
+
+__all__ = ["Connection", "Exchange", "Headers", "Pool", "Sink", "UpstreamRequest"]
+
+ONE_WRITE = 64 * 1024
+"""Bytes of a body up to which it is copied behind the head, so that both go out in one system call."""
+
+
+class Sink(Protocol):
+    """Takes what an upstream answers. All calls come from the event loop, `end` or `failed` last and only once."""
+
+    def head(self, status: int, headers: Headers) -> None:
+        """Take the final head."""
+        ...
+
+    def body(self, data: bytes) -> None:
+        """Take what a block held of the body; never empty."""
+        ...
+
+    def end(self) -> None:
+        """Take the clean end of the answer."""
+        ...
+
+    def failed(self, fault: Fault) -> None:
+        """Take the end of an exchange that came to nothing, or broke off."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count."""
+
+    path: str
+    body: bytes
+    stream: bool
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Pool(Protocol):
+    """Where connections come from and go to, as a connection sees it."""
+
+    def opened(self, connection: "Connection") -> None:
+        """Take the news that a connection is there."""
+        ...
+
+    def keep(self, connection: "Connection") -> None:
+        """Take back a connection that may carry another request."""
+        ...
+
+    def dropped(self, connection: "Connection") -> None:
+        """Take the news that a connection is being closed though the upstream would have kept it, or might have."""
+        ...
+
+    def withdraw(self, connection: "Connection") -> None:
+        """Take the news that a connection must not be used again."""
+        ...
+
+    def gone(self, connection: "Connection") -> None:
+        """Take the news that a connection is closed."""
+        ...
+
+    def connect(self, exchange: "Exchange") -> None:
+        """Send an exchange over a fresh connection."""
+        ...
+
+
+class Exchange:
+    """One request under way.
+
+    Attributes:
+        deadline: when the sweep calls `expired`, None while nothing is waited for.
+        peer: the address connected to, None before.
+        reused: it runs on a connection that has carried others.
+        over: it has ended, one way or the other.
+
+    """
+
+    __slots__ = (
+        "_billed",
+        "_connection",
+        "_output",
+        "_paused",
+        "_task",
+        "_time",
+        "backend",
+        "between",
+        "body",
+        "deadline",
+        "head",
+        "over",
+        "peer",
+        "reused",
+        "sink",
+        "stream",
+        "sweep",
+        "timeouts",
+    )
+
+    def __init__(
+        self, sink: Sink, backend: str, head: bytes, request: UpstreamRequest, timeouts: Timeouts, sweep: Sweep
+    ) -> None:
+        """Make an exchange that is not under way yet; `backend` is the name its faults bear."""
+        self.sink = sink
+        self.backend = backend
+        self.head = head
+        self.body = request.body
+        self.stream = request.stream
+        self.timeouts = timeouts
+        self.sweep = sweep
+        self.deadline: float | None = None
+        self.between: float | None = None
+        self.peer: str | None = None
+        self.reused = False
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._time = sweep.time
+        self._output = self._paused = self._billed = self.over = False
+
+    def first_output(self) -> None:
+        """Say that real output has come: from now on no two bytes may be further apart than `between_bytes`."""
+        if not self.over and self.stream and not self._output:
+            self._output = True
+            self._watch_bytes()
+
+    def pause(self) -> None:
+        """Stop reading from the upstream. What has been read already may still come."""
+        if not self.over and not self._paused:
+            self._paused = True
+            self._watch_bytes()
+            if self._connection is not None:
+                self._connection.read(on=False)
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self.over and self._paused:
+            self._paused = False
+            self._watch_bytes()
+            if self._connection is not None:
+                self._connection.read(on=True)
+
+    def cancel(self) -> None:
+        """End it at once and close its connection; the sink hears no more. Again is no harm."""
+        if not self.over:
+            connection, task = self._connection, self._task
+            self.ended()
+            if connection is not None:
+                connection.drop()
+            if task is not None:
+                task.cancel()
+
+    # ---- called by the pool, the connection and the sweep ----
+
+    def connecting(self, task: "asyncio.Task[None] | None") -> None:
+        """Take the task that connects."""
+        self._task = task
+
+    def wait_for_connection(self) -> None:
+        """Start the clock of `connect`, which covers name, TCP and TLS."""
+        self.reused = False
+        self._connection = None
+        self.deadline = self._time() + self.timeouts.connect
+        self.sweep.register(self)
+
+    def sent(self, connection: "Connection") -> None:
+        """Take the news that the request was written to a connection."""
+        self._connection = connection
+        self._task = None
+        self.peer = connection.peer
+        self.deadline = self._time() + (self.timeouts.first_token if self.stream else self.timeouts.answer)
+        self.sweep.register(self)
+        if self._paused:
+            connection.read(on=False)
+
+    def went_stale(self, *, billed: bool) -> None:
+        """Take the news that a reused connection died before the first byte; it may be sent once more."""
+        self._billed = billed
+        self._connection = None
+
+    def ended(self) -> bool:
+        """Let go of everything; return whether reading was paused."""
+        self.over = True
+        self.deadline = self.between = None
+        self._connection = None
+        self._task = None
+        self.sweep.unregister(self)
+        return self._paused
+
+    def fail(self, fault: Fault) -> None:
+        """End it with a fault, unless it is over."""
+        if self.over:
+            return
+        billed = fault.billed or self._billed
+        self.cancel()
+        self.sink.failed(replace(fault, backend=self.backend, billed=billed))
+
+    def expired(self, now: float) -> None:  # noqa: ARG002 - what an `Expiring` is called with
+        """Take the sweep's word that the deadline is over."""
+        times = self.timeouts
+        if self._connection is None:
+            self.fail(Fault(FaultKind.TIMEOUT_CONNECT, f"no connection within {times.connect:g} s"))
+            return
+        billed = not self._connection.unsent
+        if not self.stream:
+            fault = Fault(FaultKind.TIMEOUT_ANSWER, f"it was not complete within {times.answer:g} s", billed=billed)
+        elif self._output:
+            fault = Fault(FaultKind.TIMEOUT_BETWEEN_BYTES, f"nothing came for {times.between_bytes:g} s", billed=billed)
+        else:
+            fault = Fault(FaultKind.TIMEOUT_FIRST_TOKEN, f"none within {times.first_token:g} s", billed=billed)
+        self.fail(fault)
+
+    def _watch_bytes(self) -> None:
+        """Let the clock between two bytes run, or not: it does after the first output, unless reading is paused."""
+        if self._output:
+            self.between = None if self._paused else self.timeouts.between_bytes
+            self.deadline = None if self.between is None else self._time() + self.between
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an upstream, with at most one exchange on it.
+
+    Attributes:
+        transport: set once connected.
+        peer: the address connected to.
+        unsent: a part of the request is still in the transport's buffer.
+        idle_since: since when the pool has it, on the loop's clock.
+
+    """
+
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_exchange",
+        "_pool",
+        "_reader",
+        "_time",
+        "idle_since",
+        "peer",
+        "transport",
+        "unsent",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: Pool) -> None:
+        """Make the protocol of a connection that belongs to a pool."""
+        self._pool = pool
+        self._reader = ResponseReader()
+        self._exchange: Exchange | None = None
+        self._time = asyncio.get_running_loop().time
+        self._early = self._ended = False
+        self.unsent = False
+        self.peer: str | None = None
+        self.idle_since = 0.0
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange under way, None on an idle connection."""
+        return self._exchange
+
+    def send(self, exchange: Exchange, *, reused: bool) -> None:
+        """Send an exchange's request."""
+        if reused:
+            self._reader.reset()
+        exchange.reused = reused
+        self._exchange = exchange
+        if len(exchange.body) <= ONE_WRITE:
+            self.transport.write(exchange.head + exchange.body)
+        else:
+            self.transport.write(exchange.head)
+            self.transport.write(exchange.body)
+        exchange.sent(self)
+
+    def read(self, *, on: bool) -> None:
+        """Read what the upstream sends, or leave it in the socket."""
+        if not self.transport.is_closing():
+            if on:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def drop(self) -> None:
+        """Close at once; no exchange hears of it."""
+        self._exchange = None
+        if not self.transport.is_closing():
+            self._pool.dropped(self)
+            self.transport.abort()
+
+    # ---- called by the transport ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        # As good as no buffer: so pause_writing and resume_writing tell whether a request is out to its last byte.
+        self.transport.set_write_buffer_limits(high=1, low=0)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if peer else None
+        self._pool.opened(self)
+
+    def pause_writing(self) -> None:
+        """Note that not all of the request is out."""
+        self.unsent = True
+
+    def resume_writing(self) -> None:
+        """Note that all of it is."""
+        self.unsent = False
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what a block holds. After each call of the sink the exchange may be over."""
+        exchange = self._exchange
+        if exchange is None:  # nobody asked for it, and the next request must not get it for an answer
+            self._pool.withdraw(self)
+            self.drop()
+            return
+        if exchange.between is not None:
+            exchange.deadline = self._time() + exchange.between
+        reader = self._reader
+        problem = reader.feed(data)
+        if reader.head_due:
+            reader.head_due = False
+            self._early = self.unsent
+            exchange.sink.head(reader.status, reader.headers)
+            if exchange.over:
+                return
+        pieces = reader.pieces
+        if pieces:
+            block = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            exchange.sink.body(block)
+            if exchange.over:
+                return
+        if reader.complete:
+            self._complete(exchange, sound=problem is None)
+        elif problem is not None:
+            exchange.fail(Fault(FaultKind.PROTOCOL, problem, billed=not self.unsent))
+
+    def eof_received(self) -> None:
+        """Note that the upstream ended its side, and whether it was the upstream: anybody on the way can end TCP."""
+        self._pool.withdraw(self)
+        tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+        try:
+            self._ended = tls is None or not tls.read(1)  # nothing to read and no error: TLS was ended, too
+        except ssl.SSLError:
+            self._ended = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange, if there is one, what that means for it."""
+        self._pool.gone(self)
+        exchange = self._exchange
+        if exchange is None:
+            return
+        self._exchange = None
+        reader = self._reader
+        if exchange.reused and not reader.began:
+            exchange.went_stale(billed=not self.unsent)
+            self._pool.connect(exchange)
+        elif reader.until_close and self._ended and exc is None:
+            exchange.ended()
+            exchange.sink.end()
+        else:
+            exchange.fail(lost_fault(exc, place=reader.place, began=reader.began, billed=not self.unsent))
+
+    def _complete(self, exchange: Exchange, *, sound: bool) -> None:
+        """End an exchange; the connection goes back first, so that the sink may start the next one on it."""
+        self._exchange = None
+        if exchange.ended():
+            self.read(on=True)
+        if sound and self._reader.keep_alive and not self._early and not self.unsent:
+            self._pool.keep(self)
+        else:
+            self.drop()
+        exchange.sink.end()

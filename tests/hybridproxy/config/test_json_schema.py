@@ -1,0 +1,40 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from hybridproxy.config.json_schema import json_schema, rendered
+
+PUBLISHED = Path(__file__).parents[3] / "docs" / "schema.json"
+
+
+def test_the_published_schema_is_the_one_the_program_checks_by() -> None:
+    """docs/schema.json is what the models give today."""
+    assert PUBLISHED.read_text() == rendered(), "run: python -m hybridproxy.config.json_schema > docs/schema.json"
+
+
+def test_the_command_prints_the_schema() -> None:
+    """The command named in the documentation prints it."""
+    command = [sys.executable, "-m", "hybridproxy.config.json_schema"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PUBLISHED.parents[1], timeout=30)
+    assert json.loads(result.stdout) == json_schema()
+
+
+def test_an_editor_accepts_the_example_and_underlines_a_slip(product: Path) -> None:
+    """The contract's example is valid by the schema; an unknown option and a bad name are not."""
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    validator = jsonschema.Draft202012Validator(json_schema())
+    example = YAML(typ="safe", pure=True).load(product.read_text())
+    assert list(validator.iter_errors(example)) == []
+    example["listen"]["prot"] = 1
+    example["backends"]["bad name"] = {"provider": "vllm"}
+    example["backends"]["dashscope-sg"]["provider"] = "dashcope"
+    assert {"/".join(map(str, error.absolute_path)) for error in validator.iter_errors(example)} == {
+        "listen",
+        "backends",
+        "backends/dashscope-sg/provider",
+    }

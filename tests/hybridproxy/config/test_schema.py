@@ -1,0 +1,240 @@
+# ruff: noqa: E501 - a mistake is one line
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hybridproxy.config import schema
+from hybridproxy.config.schema import ConfigurationFile
+from hybridproxy.config.settings import Configuration
+
+Config = Callable[..., str]
+Load = Callable[..., Configuration]
+Mistakes = Callable[..., list[str]]
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+# Sections that take the place of those of a small configuration, one a line: regions, backends, models, routes, tenants,
+# then what it has not. Expected: line:column: path: message.
+CASES: list[tuple[dict[str, str], list[str]]] = [
+    (
+        {"listen": "{prot: 1}"},
+        [
+            "6:10: listen.prot: unknown option: expected one of: body_timeout, drain_delay, drain_timeout, forwarded_header, host, keepalive, max_body, port, proxy_protocol, tls, trusted_proxies, workers; did you mean port?"
+        ],
+    ),
+    (
+        {"listen": "{port: 70000}"},
+        ["6:16: listen.port: expected a port from 0 to 65535"],
+    ),
+    (
+        {"listen": "{port: true}"},
+        ["6:16: listen.port: expected a port from 0 to 65535"],
+    ),
+    (
+        {"listen": "{workers: 0}"},
+        ["6:19: listen.workers: expected auto or a number from 1 to 1024"],
+    ),
+    (
+        {"listen": "{host: 'a b'}"},
+        ["6:16: listen.host: expected an IP address or a host name"],
+    ),
+    (
+        {"listen": "{max_body: 65MB}"},
+        ["6:20: listen.max_body: expected bytes as a number or as in 10MB, from 1 to 64MB"],
+    ),
+    (
+        {"listen": "{keepalive: 0s}"},
+        ["6:21: listen.keepalive: expected a duration longer than 0"],
+    ),
+    (
+        {"listen": "{body_timeout: 3 weeks}"},
+        ["6:24: listen.body_timeout: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h"],
+    ),
+    (
+        {"listen": "{trusted_proxies: [10.0.0.1/8]}"},
+        ["6:28: listen.trusted_proxies[0]: has bits set beyond its prefix: write 10.0.0.0/8"],
+    ),
+    (
+        {"listen": "{trusted_proxies: [banana]}"},
+        ["6:28: listen.trusted_proxies[0]: not a network: write one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7"],
+    ),
+    (
+        {"listen": "{trusted_proxies: [7]}"},
+        ["6:28: listen.trusted_proxies[0]: expected a network in quotes, such as 10.0.0.0/8 or 2001:db8::/32"],
+    ),
+    (
+        {"listen": "{forwarded_header: x-real-ip}"},
+        ["6:28: listen.forwarded_header: expected 'x-forwarded-for' or 'forwarded'"],
+    ),
+    (
+        {"listen": "[]"},
+        ["6:9: listen: expected a mapping, {} for an empty one"],
+    ),
+    (
+        {"regions": "{asia: {countries: [UK], continents: [XX]}, default: {}}"},
+        [
+            "1:30: regions.asia.countries[0]: expected an ISO 3166-1 country code in capitals, such as SG",
+            "1:48: regions.asia.continents[0]: expected a continent's code: AF, AN, AS, EU, NA, OC, SA",
+        ],
+    ),
+    (
+        {"regions": "{asia: {countries: SG}}"},
+        ["1:29: regions.asia.countries: expected a list"],
+    ),
+    (
+        {"regions": "{default: }"},
+        ["1:11: regions.default: expected a mapping, {} for an empty one"],
+    ),
+    (
+        {"geo": "{overrides: {10.0.0.0/8: Singapore}}"},
+        ["6:31: geo.overrides.10.0.0.0/8: expected an ISO 3166-1 country code in capitals, such as SG"],
+    ),
+    (
+        {"geo": "{overrides: {x: SG}}"},
+        ["6:19: geo.overrides.x: not a network: write one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7"],
+    ),
+    (
+        {"geo": "{database: nowhere.mmdb}"},
+        ["6:17: geo.database: expected `builtin` or a database file; there is no such file"],
+    ),
+    (
+        {"banana": "1"},
+        [
+            "6:1: banana: unknown option: expected one of: admin, audit, backends, geo, include, ledger, listen, models, redis, regions, routes, tenants"
+        ],
+    ),
+    (
+        {"tenants": "{'a b': {keys: ['%D']}}"},
+        [
+            "5:11: tenants[\"a b\"]: expected a tenant's name: letters, digits, '.', '_', '@' and '-', at most 128 characters"
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: [hp_abc]}}"},
+        [
+            "5:22: tenants.t.keys[0]: expected sha256: and 64 hex digits, as `hybridproxy key new TENANT` prints; never a key itself"
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: []}}"},
+        ["5:21: tenants.t.keys: expected at least one key: `hybridproxy key new TENANT` makes one"],
+    ),
+    (
+        {"tenants": "{t: {}}"},
+        ["5:11: tenants.t.keys: is required"],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], models: [1]}}"},
+        ["5:107: tenants.t.models[0]: expected a model's name or a pattern with *: visible ASCII characters"],
+    ),
+    (
+        {"models": "{m: {served_by: {a: m}}}"},
+        ["3:10: models.m.family: is required"],
+    ),
+    (
+        {"models": "{m: {family: qwen33, served_by: {a: m}}}"},
+        [
+            "3:22: models.m.family: unknown family: expected one of: deepseek, other, qwen2.5, qwen3, smollm2; did you mean qwen3?"
+        ],
+    ),
+    (
+        {"models": "{m: {family: qwen3, served_by: {}}}"},
+        ["3:40: models.m.served_by: expected at least one backend"],
+    ),
+    (
+        {"models": "{'m**': {family: qwen3, served_by: {a: m}}}"},
+        ["3:10: models.m**: a model's name holds at most one *"],
+    ),
+    (
+        {"models": "{m: {family: qwen3, served_by: {a: {name: m, lacks: [eyes]}}}}"},
+        ["3:62: models.m.served_by.a.lacks[0]: expected 'tools', 'vision' or 'json_schema'"],
+    ),
+    (
+        {"models": "{m: {family: qwen3, context: 1.5, served_by: {a: 7}}}"},
+        [
+            "3:38: models.m.context: expected a whole number",
+            "3:58: models.m.served_by.a: expected a mapping, {} for an empty one",
+        ],
+    ),
+    (
+        {"models": "{}"},
+        ["3:9: models: expected at least one model"],
+    ),
+    (
+        {"routes": "{default: {}}"},
+        ["4:10: routes.default.regions: is required"],
+    ),
+    (
+        {"routes": "{default: {regions: {default: a}}}"},
+        ["4:39: routes.default.regions.default: expected a list"],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [[]]}}}"},
+        ["4:40: routes.default.regions.default[0]: expected at least 1"],
+    ),
+    (
+        {"listen": "{proxy_protocol: v2}"},
+        ["6:26: listen.proxy_protocol: not available in this version: only off is"],
+    ),
+    (
+        {"listen": "{proxy_protocol: false}"},
+        ["6:26: listen.proxy_protocol: expected off"],
+    ),
+    (
+        {"listen": "{tls: {cert: a, key: b}}"},
+        ["6:15: listen.tls: not available in this version: put a load balancer that ends TLS in front"],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [a]}, prefer: [latency], on_cut: [resume, error], patience: 3s}}"},
+        [
+            "4:53: routes.default.prefer: not available in this version: only [order] is",
+            "4:72: routes.default.on_cut: not available in this version: only [error] is",
+            "4:99: routes.default.patience: not available in this version: only 0s is",
+        ],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [a]}, prefer: [luck], on_cut: error, patience: long}}"},
+        [
+            "4:53: routes.default.prefer: expected [order]",
+            "4:69: routes.default.on_cut: expected [error]",
+            "4:86: routes.default.patience: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], residency: {compute: [US]}}}"},
+        ["5:109: tenants.t.residency: not available in this version: only vpc is"],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], residency: eu}}"},
+        ["5:109: tenants.t.residency: expected vpc"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sections", "expected"), CASES)
+def test_a_value_that_cannot_be_is_refused_in_its_place(
+    sections: dict[str, str], expected: list[str], config: Config, mistakes_in: Mistakes
+) -> None:
+    """Each value that is misspelt, out of bounds or not available yet is shown with its place and what was expected."""
+    text = config(**sections).replace("%D", DIGEST).replace("%U", DIGEST.upper().replace("SHA", "sha"))
+    assert mistakes_in(text) == [f"hybridproxy.yaml:{line}" for line in expected]
+
+
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "configuration.md"
+
+
+def test_the_documentation_names_every_option() -> None:
+    """An option that is not in docs/configuration.md is one nobody knows of."""
+    text = DOCUMENTATION.read_text()
+    sections = [ConfigurationFile, *(vars(schema)[name] for name in vars(schema) if name.endswith("Section"))]
+    options = {option for section in sections for option in section.model_fields}
+    assert len(options) > 50
+    assert [option for option in sorted(options) if not re.search(rf"\b{option}\b", text)] == []
+
+
+def test_the_documentations_smallest_file_loads(load_text: Load) -> None:
+    """What a newcomer copies first works as it stands."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    assert load_text(example, {}).warnings == ()

@@ -1,0 +1,50 @@
+"""Tests of DashScope's row."""
+
+import pytest
+
+from hybridproxy.model.call import Operation
+from hybridproxy.model.fault import FaultKind
+from hybridproxy.providers.dashscope import DASHSCOPE
+from hybridproxy.providers.faults import classify
+
+
+def kind(status: int, code: str, message: str = "") -> FaultKind:
+    """The kind of an error with this code, in the compatible mode's shape."""
+    return classify(DASHSCOPE.faults, status, {"error": {"code": code, "message": message}}, backend="sg").kind
+
+
+@pytest.mark.parametrize("code", ["Throttling", "Throttling.RateQuota", "LimitRequests", "limit_burst_rate"])
+def test_a_throttle_passes_by_waiting(code: str) -> None:
+    """All spellings of the limits on requests are cool-offs."""
+    assert kind(429, code) is FaultKind.THROTTLED
+
+
+@pytest.mark.parametrize("code", ["CommodityNotPurchased", "PrepaidBillOverdue", "PostpaidBillOverdue"])
+def test_three_429_do_not_pass_by_waiting(code: str) -> None:
+    """They are about bills."""
+    assert kind(429, code) is FaultKind.QUOTA
+
+
+def test_a_tenants_words_cannot_make_our_account_look_empty() -> None:
+    """A 400 that quotes the caller is the caller's, whatever it quotes."""
+    assert kind(400, "InvalidParameter", "unknown value 'Free allocated quota exceeded'") is FaultKind.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("data_inspection_failed", FaultKind.CONTENT_REFUSED), ("insufficient_quota", FaultKind.THROTTLED)],
+)
+def test_inside_a_stream_the_code_alone_decides(code: str, expected: FaultKind) -> None:
+    """There HTTP said 200 and the event names no status."""
+    assert kind(200, code) is expected
+
+
+def test_the_compatible_mode_offers_chat_and_embeddings() -> None:
+    """Other operations are dropped by the gate instead of failing there."""
+    assert set(DASHSCOPE.paths) == {Operation.CHAT, Operation.EMBEDDING}
+
+
+def test_the_american_host_is_never_guessed() -> None:
+    """Sources disagree on where it leads; the operator has to say."""
+    assert DASHSCOPE.sites["virginia"] == ""
+    assert DASHSCOPE.sites["singapore"].startswith("https://dashscope-intl.")

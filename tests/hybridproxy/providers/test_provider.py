@@ -1,0 +1,31 @@
+"""Tests of what a provider's row says."""
+
+import pytest
+
+from hybridproxy.model.call import Operation
+from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.provider import CONTROL_FIELDS, OPENAI_PATHS, Provider
+
+
+@pytest.mark.parametrize(
+    ("base_path", "path"), [("", "/v1/chat/completions"), ("/v1", "/chat/completions"), ("/gpu/v1", "/chat/completions")]
+)
+def test_the_root_is_added_where_the_operator_left_it_out(base_path: str, path: str) -> None:
+    """`https://10.0.3.11:8000` and `https://10.0.3.11:8000/v1` lead to the same place."""
+    assert Provider("x", root="/v1").path(Operation.CHAT, base_path) == path
+
+
+def test_without_a_root_the_base_url_is_taken_as_it_is() -> None:
+    """An SDK's `base_url` ends where the operations begin."""
+    assert Provider("x").path(Operation.EMBEDDING, "/compatible-mode/v1") == "/embeddings"
+    assert set(OPENAI_PATHS) == set(Operation)
+
+
+def test_who_has_no_site_is_hosted_by_the_operator() -> None:
+    """Then the configuration has to say where it is."""
+    assert {name for name, row in PROVIDERS.items() if row.self_hosted} == {"vllm", "openai"}
+
+
+def test_control_fields_are_none_that_a_call_needs() -> None:
+    """Taking them out never takes out what was asked for."""
+    assert not CONTROL_FIELDS & {"model", "messages", "prompt", "input", "stream", "tools", "n", "response_format"}

@@ -1,0 +1,56 @@
+"""Counters in plain integers, in Prometheus's words when it asks."""
+
+import dataclasses
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hybridproxy.model.call import Operation
+from hybridproxy.model.facts import CallFacts
+from hybridproxy.model.usage import Usage
+from hybridproxy.telemetry import metrics as module
+from hybridproxy.telemetry.metrics import Metrics
+
+FACTS = CallFacts(
+    request_id="r", operation=Operation.CHAT, region="asia", backend="a", attempts=2, usage=Usage(3, 4), seconds=0.3, first_output=0.06
+)  # fmt: skip
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Return what Prometheus would read: (name, label values…) -> value."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_calls_tokens_and_times_are_counted() -> None:
+    """One call shows up in each of its metrics."""
+    metrics = Metrics(lambda: {"hybridproxy_calls_in_flight": 7})
+    metrics.call_finished(FACTS)
+    metrics.call_finished(FACTS)
+    read = samples(metrics)
+    assert read["hybridproxy_calls_total", "a", "ok", "chat", "asia"] == 2
+    assert read["hybridproxy_extra_attempts_total", "a"] == 2
+    assert read["hybridproxy_tokens_total", "a", "prompt"] == 6
+    assert read["hybridproxy_tokens_total", "a", "completion"] == 8
+    assert read["hybridproxy_call_seconds_bucket", "a", "0.25"] == 0
+    assert read["hybridproxy_call_seconds_bucket", "a", "0.5"] == 2
+    assert read["hybridproxy_call_seconds_count", "a"] == 2
+    assert read["hybridproxy_call_seconds_sum", "a"] == pytest.approx(0.6)
+    assert read["hybridproxy_first_output_seconds_bucket", "a", "0.1"] == 2
+    assert read[("hybridproxy_calls_in_flight",)] == 7
+
+
+def test_a_refused_call_has_no_backend() -> None:
+    """Calls that reached no backend are counted under `none`."""
+    metrics = Metrics(dict)
+    metrics.call_finished(CallFacts(request_id="r", operation=Operation.CHAT, code="invalid_api_key"))
+    assert samples(metrics)["hybridproxy_calls_total", "none", "invalid_api_key", "chat", "none"] == 1
+
+
+def test_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of label values ends up in one series."""
+    monkeypatch.setattr(module, "MAX_SERIES", 2)
+    metrics = Metrics(dict)
+    for i in range(10):
+        metrics.call_finished(dataclasses.replace(FACTS, region=f"r{i}"))
+    assert samples(metrics)["hybridproxy_calls_total", "other", "other", "other", "other"] == 8

@@ -1,0 +1,89 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridproxy.model.backend import Credential, Endpoint
+from hybridproxy.transport.heads import request_head, request_prefix
+
+ENDPOINT = Endpoint("https", "api.example.com", 443, "/compatible-mode/v1")
+KEY = Credential("a", "sk-1")
+
+
+def head(*extra: tuple[str, str], endpoint: Endpoint = ENDPOINT, key: Credential = KEY, stream: bool = False) -> str:
+    """The head of a request with a body of seven bytes."""
+    return request_head(request_prefix(endpoint, key, "/chat/completions", stream=stream), 7, extra).decode("latin-1")
+
+
+def test_the_head_of_a_request() -> None:
+    """Everything an upstream needs, once each, and an empty line at the end."""
+    lines = head(("x-request-id", "r1")).split("\r\n")
+    assert lines[0] == "POST /compatible-mode/v1/chat/completions HTTP/1.1"
+    assert lines[-2:] == ["", ""]
+    fields = dict(line.split(": ", 1) for line in lines[1:-2])
+    assert fields.pop("user-agent").startswith("hybridproxy/")
+    assert fields == {
+        "host": "api.example.com",
+        "content-type": "application/json",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "authorization": "Bearer sk-1",
+        "content-length": "7",
+        "x-request-id": "r1",
+    }
+
+
+def test_a_stream_is_asked_for() -> None:
+    """A streaming request says that it takes events."""
+    assert "\r\naccept: text/event-stream\r\n" in head(stream=True)
+
+
+def test_without_a_key_there_is_no_authorization() -> None:
+    """An endpoint without authentication gets no empty header."""
+    assert "authorization" not in head(key=Credential("none", ""))
+
+
+def test_a_port_or_an_ipv6_address_stands_in_the_host() -> None:
+    """The Host header is written as in a URL."""
+    assert "\r\nhost: [fd00::1]:8000\r\n" in head(endpoint=Endpoint("http", "fd00::1", 8000, ""))
+
+
+@given(st.text(), st.text())
+def test_an_extra_header_is_sent_as_it_is_or_not_at_all(name: str, value: str) -> None:
+    """No name or value can start another header, end the head or change the framing."""
+    plain = head()
+    try:
+        sent = head((name, value))
+    except ValueError:
+        return
+    assert sent == plain.removesuffix("\r\n") + f"{name}: {value}\r\n\r\n"
+    assert sent.count("\n") == plain.count("\n") + 1
+    assert not set("\r\n\0") & set(name + value)
+
+
+@pytest.mark.parametrize("name", ["host", "Content-Length", "transfer-encoding", "authorization", "a b", "", "a:"])
+def test_our_own_headers_are_not_open_to_others(name: str) -> None:
+    """What decides framing, place or identity cannot be set as an extra header."""
+    with pytest.raises(ValueError, match="header"):
+        head((name, "1"))
+
+
+def test_a_value_that_cannot_be_sent_is_not_repeated() -> None:
+    """The error names the header and leaves out what may be a secret."""
+    with pytest.raises(ValueError, match="x-trace") as refused:
+        head(("x-trace", "very secret\n"))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", ["sk-1\r\nhost: evil", "sk\0", "sk-ключ"])
+def test_a_key_that_cannot_be_sent_is_not_repeated(secret: str) -> None:
+    """The error names the header and keeps the key to itself."""
+    with pytest.raises(ValueError, match="authorization") as refused:
+        head(key=Credential("a", secret))
+    assert "sk" not in str(refused.value)
+
+
+@pytest.mark.parametrize("base_path", ["/v 1", "/v1\r\nx: y", "/v\t1", "v1", "/ü"])
+def test_a_path_that_is_none_is_refused(base_path: str) -> None:
+    """No path can end the request line early."""
+    with pytest.raises(ValueError, match="path"):
+        head(endpoint=Endpoint("http", "h", 80, base_path))

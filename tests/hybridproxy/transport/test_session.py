@@ -1,0 +1,382 @@
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybridproxy.model.backend import Credential, Timeouts, Tls
+from hybridproxy.model.fault import FaultKind
+from hybridproxy.transport import session
+from hybridproxy.transport.pool import pool_keys
+from hybridproxy.transport.upstream import Connection, UpstreamRequest
+from tests.hybridproxy.transport.certificates import Authority
+from tests.hybridproxy.transport.wire import Recorder, Wire
+from tests.support.raw_server import CHUNKED, Peer, RawServer, answer, chunk
+
+REQUEST = UpstreamRequest("/chat/completions", b"{}", stream=False)
+
+
+async def serves(peer: Peer) -> None:
+    """A script: answer every request until the client leaves."""
+    while True:
+        try:
+            await peer.request()
+        except ConnectionError:
+            return
+        await peer.send(answer())
+
+
+async def stalls(peer: Peer) -> None:
+    """A script: take the connection and say nothing."""
+    await peer.gone()
+
+
+# ---- where a connection may go ----
+
+
+async def test_a_sovereign_call_reaches_its_address(wire: Wire) -> None:
+    """An IP literal inside allow_cidrs is connected to, and the connection is used again."""
+    async with RawServer(serves) as server:
+        for _ in range(2):
+            sink = Recorder()
+            wire.sovereign.start(wire.sovereign_target(server.port), REQUEST, sink)
+            assert (await sink.finish()).ended
+        assert (wire.sovereign.opened, wire.sovereign.reused, wire.sovereign.open) == (1, 1, 1)
+        assert wire.general.open == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "cidrs"),
+    [
+        ("127.0.0.1", ("10.0.0.0/8",)),
+        ("127.0.0.1", ("127.0.0.0/32", "fd00::/8")),
+        ("127.0.0.1", ()),
+        ("localhost", ("127.0.0.0/8", "::1/128")),
+        ("::ffff:127.0.0.1", ("::/0",)),
+        ("0177.0.0.1", ("127.0.0.0/8",)),
+    ],
+)
+async def test_a_sovereign_call_goes_nowhere_else(wire: Wire, host: str, cidrs: tuple[str, ...]) -> None:
+    """Outside, without networks, or by a name, whatever that leads to: refused before any connection."""
+    async with RawServer(serves) as server:
+        sink = Recorder()
+        wire.sovereign.start(wire.sovereign_target(server.port, host=host, cidrs=cidrs), REQUEST, sink)
+        fault = await sink.failure()
+        assert (fault.kind, fault.backend, fault.billed) == (FaultKind.EGRESS_REFUSED, "vpc", False)
+        assert host not in fault.detail
+        assert server.peers == []
+        assert wire.sovereign.opened == 0
+
+
+async def test_a_session_is_safe_even_with_the_others_target(wire: Wire) -> None:
+    """The type checker refuses the mix-up; would it happen all the same, no door opens that should be shut."""
+    async with RawServer(serves) as server:
+        sink = Recorder()
+        wire.sovereign.start(wire.target(server.port), REQUEST, sink)  # type: ignore[arg-type]
+        assert (await sink.failure()).kind is FaultKind.EGRESS_REFUSED
+        sink = Recorder()
+        outside = wire.sovereign_target(server.port, cidrs=("10.0.0.0/8",))
+        wire.general.start(outside, REQUEST, sink)  # type: ignore[arg-type]
+        assert (await sink.failure()).kind is FaultKind.EGRESS_REFUSED
+        assert server.peers == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_an_ordinary_backend_with_networks_stays_inside_them(wire: Wire, host: str) -> None:
+    """What a name leads to is judged like an address, before anything is connected to."""
+    async with RawServer(serves) as server:
+        fault = await wire.start(wire.target(server.port, host=host, cidrs=("10.0.0.0/8",)))[1].failure()
+        assert fault.kind is FaultKind.EGRESS_REFUSED
+        assert server.peers == []
+        sink = await wire.call(wire.target(server.port, host=host, cidrs=("127.0.0.0/8",)))
+        assert sink.ended
+
+
+async def test_a_network_that_is_none_stops_the_backend(wire: Wire) -> None:
+    """A mistake in allow_cidrs never means: no restriction."""
+    fault = await wire.start(wire.target(1, cidrs=("10.0.0.0/99",)))[1].failure()
+    assert (fault.kind, "allow_cidrs" in fault.detail) == (FaultKind.INTERNAL, True)
+
+
+# ---- connecting that fails ----
+
+
+async def test_nothing_listens(wire: Wire) -> None:
+    """A refused connection is a connect fault, told to the sink."""
+    async with RawServer(serves) as server:
+        port = server.port
+    fault = await wire.start(wire.target(port))[1].failure()
+    assert (fault.kind, fault.backend, fault.billed) == (FaultKind.CONNECT, "up", False)
+    assert "127" not in fault.detail
+    assert len(wire.sweep) == 0
+
+
+@pytest.mark.parametrize("way", ["speaks", "closes"])
+async def test_an_upstream_that_does_not_wait_for_the_request(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """It speaks or closes before it was asked: nothing is sent to it, so nothing can be charged."""
+    original = Connection.connection_made
+
+    def made(self: Connection, transport: asyncio.BaseTransport) -> None:
+        original(self, transport)
+        if way == "speaks":
+            self.data_received(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        else:
+            self.transport.close()
+
+    monkeypatch.setattr(Connection, "connection_made", made)
+    async with RawServer(stalls) as server:
+        fault = await wire.start(wire.target(server.port))[1].failure()
+        assert (fault.kind, fault.billed) == (FaultKind.CONNECT, False)
+        assert "before it was asked" in fault.detail
+        await server.peers[0].gone()
+        assert not server.peers[0].received
+
+
+async def test_a_name_that_does_not_exist(wire: Wire) -> None:
+    """A name that no resolver takes is a connect fault without the name."""
+    fault = await wire.start(wire.target(1, host="a" * 64 + ".invalid"))[1].failure()
+    assert fault.kind is FaultKind.CONNECT
+    assert "invalid" not in fault.detail
+
+
+async def test_connecting_that_takes_too_long(wire: Wire, authority: Authority) -> None:
+    """One clock for name, TCP and TLS: a server that takes the connection and never shakes hands is late."""
+    async with RawServer(stalls) as server:
+        target = wire.target(server.port, scheme="https", tls=Tls(authority.ca), timeouts=Timeouts(connect=2))
+        _, sink = wire.start(target)
+        await wire.until(lambda: server.peers and server.peers[0].received)
+        wire.late(1.9)
+        assert not sink.over.is_set()
+        wire.late(2.1)
+        fault = await sink.failure()
+        assert (fault.kind, fault.billed) == (FaultKind.TIMEOUT_CONNECT, False)
+        assert "2 s" in fault.detail
+        await server.peers[0].gone()
+
+
+async def test_a_name_server_that_is_silent(wire: Wire) -> None:
+    """Looking the name up counts for the same clock."""
+
+    async def silent(*_: object) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    wire.general._network.common.locate = silent
+    _, sink = wire.start(wire.target(1, host="api.example.com"))
+    await asyncio.sleep(0)
+    wire.late(3.1)
+    assert (await sink.failure()).kind is FaultKind.TIMEOUT_CONNECT
+
+
+async def test_a_bug_while_connecting_is_reported(wire: Wire) -> None:
+    """It ends the exchange as an internal error, and the loop gets the exception."""
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    async def broken(*_: object) -> list[Any]:
+        raise ZeroDivisionError
+
+    wire.general._network.common.locate = broken
+    fault = await wire.start(wire.target(1))[1].failure()
+    assert fault.kind is FaultKind.INTERNAL
+    await wire.until(lambda: reported)
+    assert isinstance(reported[0], ZeroDivisionError)
+
+
+async def test_a_machine_without_sockets_is_not_the_upstreams_fault(wire: Wire) -> None:
+    """No file descriptor left: internal, and no exception for anybody to trip over."""
+
+    async def nothing_left(*_: object) -> list[Any]:
+        raise OSError(24, "Too many open files")
+
+    wire.general._network.common.locate = nothing_left
+    fault = await wire.start(wire.target(1))[1].failure()
+    assert (fault.kind, "file descriptor" in fault.detail) == (FaultKind.INTERNAL, True)
+
+
+# ---- TLS ----
+
+
+def secure(wire: Wire, server: RawServer, ca: str | None, name: str | None = "vllm.internal") -> Any:
+    """A target behind TLS."""
+    return wire.target(server.port, scheme="https", tls=Tls(ca, name))
+
+
+async def test_a_good_certificate(wire: Wire, authority: Authority) -> None:
+    """The name in tls.name is checked instead of the address, HTTP/1.1 is agreed on, and large bodies pass."""
+    async with RawServer(serves, authority.server("vllm.internal")) as server:
+        target = secure(wire, server, authority.ca)
+        for size in (10, 3_000_000, 10):
+            assert (await wire.call(target, body=b"x" * size)).ended
+        assert (len(server.peers), wire.general.reused) == (1, 2)
+        assert server.peers[0].transport.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+
+
+async def test_the_hosts_own_name_counts_when_no_other_is_given(wire: Wire, authority: Authority) -> None:
+    """Without tls.name the certificate must be for the endpoint's host."""
+    async with RawServer(serves, authority.server("localhost")) as server:
+        target = wire.target(server.port, host="localhost", scheme="https", tls=Tls(authority.ca))
+        assert (await wire.call(target)).ended
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [("another CA", "CA"), ("the system's roots", "CA"), ("another name", "tls.name"), ("expired", "expired")],
+)
+async def test_a_bad_certificate(wire: Wire, authority: Authority, stranger: Authority, case: str, words: str) -> None:
+    """Each reason has its own words, so that the operator knows what to correct; no request is sent."""
+    context = authority.server(
+        "other.internal" if case == "another name" else "vllm.internal", days=-1 if case == "expired" else 5
+    )
+    ca = {"another CA": stranger.ca, "the system's roots": None}.get(case, authority.ca)
+    async with RawServer(serves, context) as server:
+        fault = await wire.start(secure(wire, server, ca))[1].failure()
+        assert (fault.kind, fault.backend, fault.billed) == (FaultKind.TLS, "up", False)
+        assert words in fault.detail
+        assert not any(peer.received for peer in server.peers)
+
+
+async def test_an_address_is_not_a_name(wire: Wire, authority: Authority) -> None:
+    """A certificate for a name does not cover the address that the name happens to have."""
+    async with RawServer(serves, authority.server("vllm.internal")) as server:
+        fault = await wire.start(secure(wire, server, authority.ca, None))[1].failure()
+        assert (fault.kind, "tls.name" in fault.detail) == (FaultKind.TLS, True)
+
+
+async def test_a_server_that_speaks_no_tls(wire: Wire, authority: Authority) -> None:
+    """Plain HTTP on the port is named as the reason."""
+
+    async def script(peer: Peer) -> None:
+        await peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await peer.gone()
+
+    async with RawServer(script) as server:
+        fault = await wire.start(secure(wire, server, authority.ca))[1].failure()
+        assert (fault.kind, "does not speak TLS" in fault.detail) == (FaultKind.TLS, True)
+
+
+async def test_a_ca_file_that_is_missing(wire: Wire, tmp_path: Path) -> None:
+    """It is found before anything is connected to, and its path stays with the operator."""
+    async with RawServer(serves) as server:
+        fault = await wire.start(secure(wire, server, str(tmp_path / "missing.pem")))[1].failure()
+        assert (fault.kind, "tls.ca" in fault.detail) == (FaultKind.TLS, True)
+        assert str(tmp_path) not in fault.detail
+        assert server.peers == []
+
+
+@pytest.mark.parametrize(("way", "whole"), [("close", True), ("cut_off", False), ("reset", False)])
+async def test_only_tls_own_goodbye_ends_a_body_without_length(
+    wire: Wire, authority: Authority, way: str, whole: bool
+) -> None:
+    """Anyone on the way can end TCP; only the upstream can end TLS. The first is a cut."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nall of it?")
+        await seen.wait()
+        getattr(peer, way)()
+
+    seen = asyncio.Event()
+    async with RawServer(script, authority.server("vllm.internal")) as server:
+        sink = Recorder()
+        sink.on_body = seen.set
+        await wire.call(secure(wire, server, authority.ca), sink=sink)
+        assert sink.ended == whole
+        if sink.fault is not None:
+            assert sink.fault.kind is FaultKind.CUT
+
+
+async def test_a_stream_over_tls_can_be_paused_and_cancelled(wire: Wire, authority: Authority) -> None:
+    """Back-pressure and leaving work as without TLS."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(CHUNKED)
+        peer.transport.write(chunk(b"x" * 20_000_000))
+        await peer.gone()
+
+    async with RawServer(script, authority.server("vllm.internal")) as server:
+        exchange, sink = wire.start(secure(wire, server, authority.ca), stream=True)
+        sink.on_body = exchange.pause
+        await wire.until(lambda: sink.blocks)
+        for _ in range(30):
+            await asyncio.sleep(0.001)
+        held = len(sink.text)
+        assert held < 10_000_000
+        exchange.resume()
+        await wire.until(lambda: len(sink.text) > held)
+        exchange.cancel()
+        await server.peers[0].gone()
+
+
+# ---- the end, and the new configuration ----
+
+
+async def test_closing_ends_everything(wire: Wire) -> None:
+    """What is under way fails with a word about why, idle connections go, and nothing can be started any more."""
+    async with RawServer(serves) as idle, RawServer(stalls) as busy:
+        await wire.call(wire.target(idle.port))
+        _, waiting = wire.start(wire.target(busy.port))
+        await wire.until(lambda: busy.peers and busy.peers[0].received)
+        _, connecting = wire.start(wire.target(busy.port))
+        await wire.general.close()
+        assert wire.general.open == 0
+        _, late = wire.start(wire.target(idle.port))
+        for sink in (waiting, connecting, late):
+            fault = await sink.failure()
+            assert (fault.kind, "shutting down" in fault.detail) == (FaultKind.INTERNAL, True)
+        assert len(idle.peers) == 1
+        await wire.general.close()
+
+
+async def test_a_new_configuration_closes_what_it_does_not_need(wire: Wire) -> None:
+    """Connections of backends that are gone are closed at once when idle, else after their exchange; others stay."""
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        for _ in range(2):
+            await peer.request()
+            if peer.number == 1:
+                await go.wait()
+            await peer.send(answer())
+        await peer.gone()
+
+    async with RawServer(script) as leaving, RawServer(serves) as staying:
+        gone, kept = wire.target(leaving.port), wire.target(staying.port)
+        await wire.call(gone)
+        await wire.call(kept)
+        _, first = wire.start(gone)
+        _, second = wire.start(gone)
+        await first.finish()
+        await wire.until(lambda: len(leaving.peers) == 2)
+        wire.general.retain(pool_keys(kept.backend))
+        await leaving.peers[0].gone()
+        go.set()
+        assert (await second.finish()).ended
+        await leaving.peers[1].gone()
+        exchange, sink = wire.start(kept)
+        assert exchange.reused
+        await sink.finish()
+
+
+async def test_many_credentials_are_no_leak(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prepared heads are bounded in number; requests go on as before."""
+    monkeypatch.setattr(session, "MAX_LANES", 3)
+    async with RawServer(serves) as server:
+        for n in range(10):
+            assert (await wire.call(wire.target(server.port, key=Credential(f"c{n}", f"sk-{n}")))).ended
+            assert len(wire.general._network._lanes) <= 3
+        assert len(server.peers) == 1
+
+
+async def test_nagle_is_off(wire: Wire) -> None:
+    """Small writes go out at once, with and without a race between addresses."""
+    async with RawServer(serves) as server:
+        for host in ("127.0.0.1", "localhost"):
+            await wire.call(wire.target(server.port, host=host))
+        for connection in wire.general._network.common.connections:
+            sock = connection.transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,273 @@
+"""The demo as a newcomer runs it: a program on the command line, with real processes and real sockets."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hybridproxy.demo.interrupts import Interrupts
+from hybridproxy.demo.outcome import Expected, Outcome, mismatches
+from hybridproxy.demo.ports import DEFAULTS, UPSTREAMS, Ports, choose
+from hybridproxy.demo.problem import ChildError, DemoError
+from hybridproxy.demo.processes import Child, Processes
+from hybridproxy.demo.screen import printable
+from hybridproxy.demo.workspace import source_file, with_ports
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "hybridproxy", "demo"]
+ANY_PORTS = ["--port", "0", "--sim-port", "0"]
+READY = "It stays up until Ctrl-C"
+PROCESSES = re.compile(r"^processes\s+upstreams (\d+), vpc (\d+), proxy (\d+)$", re.MULTILINE)
+
+
+def newcomers_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of somebody who has set nothing, or rather things that must not matter."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYBRIDPROXY", "OPENAI"))}
+    unreachable = "http://127.0.0.1:9"
+    return kept | {"HTTP_PROXY": unreachable, "ALL_PROXY": unreachable, "TMPDIR": str(folder), "COLUMNS": "100"}
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run the demo with its output in a file; it is ended by its id whatever the test does."""
+    out = folder / "screen.txt"
+    with out.open("w") as screen:
+        demo = subprocess.Popen(
+            [*COMMAND, *arguments], cwd=ROOT, env=newcomers_environment(folder), stdout=screen, stderr=subprocess.STDOUT
+        )
+    try:
+        yield demo, out
+    finally:
+        if demo.poll() is None:
+            demo.terminate()
+            demo.wait(20)
+
+
+def wait_for(text: str, out: Path, demo: subprocess.Popen[bytes]) -> str:
+    """Return what is on the screen once a text has appeared."""
+    deadline = time.monotonic() + 40
+    while text not in (shown := out.read_text()):
+        assert demo.poll() is None, f"ended with {demo.returncode} before {text!r}:\n{shown}"
+        assert time.monotonic() < deadline, f"no {text!r} in:\n{shown}"
+        time.sleep(0.02)
+    return shown
+
+
+def alive(pid: int) -> bool:
+    """Return whether there is a process with an id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pids_in(screen: str) -> list[int]:
+    """Return the ids of the demo's processes as the screen tells them."""
+    found = PROCESSES.search(screen)
+    assert found is not None, screen
+    return [int(pid) for pid in found.groups()]
+
+
+def test_the_tour_goes_as_promised_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A newcomer with a proxy in the environment and no colours sees all eight steps succeed, and status 0."""
+    done = subprocess.run(
+        [*COMMAND, "--no-wait", *ANY_PORTS],
+        cwd=ROOT,
+        env=newcomers_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    screen = done.stdout
+    assert done.returncode == 0, screen + done.stderr
+    assert done.stderr == ""
+    assert "\x1b" not in screen
+    for line in (
+        "200 from dashscope-sg, region asia, attempts 1",
+        "200 from together-us, region north-america, attempts 1",
+        "200 from openrouter-us, region north-america, attempts 2",
+        "200 from vpc, region asia, attempts 1",
+        "503 from vpc, region europe, attempts 1",
+        "403 from the proxy itself, region china, attempts 0",
+        "upstream_cut",
+        "outside the VPC; the tenant is sovereign",
+        "All 8 steps went as they must.",
+    ):
+        assert line in screen
+    assert screen.count("200 from openrouter-us") == 2
+    assert "Hello from dashscope-sg" in screen
+    assert [pid for pid in pids_in(screen) if alive(pid)] == []
+    assert list(tmp_path.glob("hybridproxy-demo-*")) == []
+
+
+def test_the_printed_lines_work_until_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    """What the demo prints can be pasted into another shell as it stands; Ctrl-C then ends every process by its id."""
+    with running(tmp_path, *ANY_PORTS) as (demo, out):
+        screen = wait_for("proxy.log", out, demo)
+        pasted = screen.partition(READY)[2].split("\n", 1)[1]
+        blocks = [block for block in pasted.split("\n# ") if "EDITOR" not in block]
+        assert len(blocks) > 7
+        done = subprocess.run(
+            ["sh", "-eu"],
+            input="\n# ".join(blocks),
+            cwd=ROOT,
+            env=newcomers_environment(tmp_path) | {"NO_PROXY": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for line in (
+            "x-hybridproxy-backend: dashscope-sg",
+            "x-hybridproxy-backend: vpc",
+            "Hello from together-us",
+            "region north-america",
+            "region    asia",
+            '"kind":"status"',
+            "hybridproxy_calls_total{",
+            '"event":"call.finished"',
+        ):
+            assert line in done.stdout
+        pids = pids_in(screen)
+        # the VPC's engine was stopped and started anew during the tour, so its id is another one by now
+        pids += [int(pid) for pid in Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()]
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(15) == 0
+        assert [pid for pid in pids if alive(pid)] == []
+        assert "Traceback" not in out.read_text()
+    assert list(tmp_path.glob("hybridproxy-demo-*")) == []
+
+
+@pytest.mark.parametrize("moment", ["Starting", "3/8"])
+def test_ctrl_c_ends_the_demo_at_any_moment(tmp_path: Path, moment: str) -> None:
+    """Ctrl-C while programs start, or in the middle of the tour, ends with 130, no traceback and no process left."""
+    with running(tmp_path, "--no-wait", *ANY_PORTS) as (demo, out):
+        wait_for(moment, out, demo)
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        demo.send_signal(signal.SIGINT)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(15) == 130
+        assert [pid for pid in children if alive(int(pid))] == []
+        assert "Traceback" not in out.read_text()
+    assert list(tmp_path.glob("hybridproxy-demo-*")) == []
+
+
+def test_a_taken_port_is_told_with_the_flag_that_moves_it(tmp_path: Path) -> None:
+    """Somebody else's server on a port of the demo: the message names port and flag, and nothing was started."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [*COMMAND, "--no-wait", "--port", str(port), "--sim-port", "0"],
+            cwd=ROOT,
+            env=newcomers_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"port {port} (the data port) is taken: choose another with --port" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert list(tmp_path.glob("hybridproxy-demo-*")) == []
+
+
+def test_every_taken_port_is_named_at_once() -> None:
+    """Whoever has two clashes learns of both in one go."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = (one.getsockname()[1], two.getsockname()[1])
+        with pytest.raises(DemoError) as told:
+            choose(*ports)
+    assert all(f"port {port} " in str(told.value) for port in ports)
+    assert "--sim-port" in str(told.value)
+
+
+def test_a_number_that_is_no_port_is_told() -> None:
+    """65535 is a port, but the admin port after it is none."""
+    with pytest.raises(DemoError, match=r"port 65536 .* is not a port"):
+        choose(65535, 0)
+
+
+def test_the_configuration_moves_with_the_ports() -> None:
+    """Every port in deploy/demo.yaml is exchanged for the chosen one, and nothing else changes."""
+    text = source_file().read_text()
+    moved = with_ports(text, Ports(1, 2, dict(zip(UPSTREAMS, (3, 4, 5, 6), strict=True))))
+    assert [port for port in DEFAULTS.all if str(port) in moved] == []
+    assert "port: 1\n" in moved
+    assert 'endpoints: ["http://127.0.0.1:6"]' in moved
+    assert with_ports(text, DEFAULTS) == text
+
+
+def test_a_program_that_dies_early_is_quoted(tmp_path: Path) -> None:
+    """A child that cannot work ends the wait at once, with its status and its own last words."""
+    with Interrupts() as interrupts:
+        processes = Processes(interrupts)
+        script = "import sys; print('reading'); sys.exit('the disk is full')"
+        child = Child("proxy", [sys.executable, "-c", script], os.environ, tmp_path / "log")
+        processes.start(child)
+        with pytest.raises(ChildError) as told:
+            processes.wait_ready(child, lambda: False, 20)
+        processes.stop()
+    assert str(told.value).startswith("proxy ended with status 1.")
+    assert "the disk is full" in str(told.value)
+
+
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that does not end when asked is killed after the grace, and only then is it forgotten."""
+    monkeypatch.setattr("hybridproxy.demo.processes.GRACE", 0.2)
+    script = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    child = Child("deaf", [sys.executable, "-c", script], os.environ, tmp_path / "log")
+    with Interrupts() as interrupts:
+        processes = Processes(interrupts)
+        processes.start(child)
+        processes.wait_ready(child, lambda: "deaf" in (tmp_path / "log").read_text(), 20)
+        pid = child.pid
+        assert pid is not None
+        processes.stop()
+    assert not alive(pid)
+    assert processes.running == ()
+
+
+def test_an_interruption_waits_until_a_started_child_is_known() -> None:
+    """Ctrl-C between the start of a process and the note of its id is put off, comes once, and never again."""
+    noted = []
+
+    def start(interrupts: Interrupts) -> None:
+        with interrupts.held():
+            os.kill(os.getpid(), signal.SIGINT)
+            noted.append("the child's id")
+
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            start(interrupts)
+        os.kill(os.getpid(), signal.SIGTERM)  # tidying up is not disturbed by an impatient second one
+    assert noted
+
+
+def test_the_tour_notices_when_a_promise_is_broken() -> None:
+    """A bank's call answered by a third party is reported in every respect in which it is wrong."""
+    outcome = Outcome(200, "Hello", complete=True, headers={"x-hybridproxy-backend": "together-us"})
+    wrong = mismatches(Expected(region="asia", backend="vpc", asked={"vpc": 1}), outcome, {"vpc": 0, "together-us": 1})
+    assert wrong == [
+        "region: expected asia, got ?",
+        "backend: expected vpc, got together-us",
+        "attempts: expected 1, got ?",
+        "requests that vpc got: expected 1, got 0",
+        "requests that together-us got: expected 0, got 1",
+        "the decision is missing from the response",
+    ]
+
+
+def test_what_an_upstream_sends_cannot_steer_the_terminal() -> None:
+    """Escape sequences in an answer or an error lose what makes them work; letters of any script stay."""
+    assert printable("\x1b[2J\x1b]0;owned\x07héllo 你好\r\n") == "[2J]0;ownedhéllo 你好\n"

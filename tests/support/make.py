@@ -1,0 +1,103 @@
+"""Makes the values that tests of decisions need, with everything that does not matter left at something plain."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from geo.location import Location
+from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBackend, TimeoutOverrides, Timeouts, Trust
+from hybridproxy.model.call import Call, Capability, Operation
+from hybridproxy.model.caller import Caller
+from hybridproxy.model.snapshot import Model, Route, Served, Snapshot, Tenant
+
+SINGAPORE = Location("SG", "AS", "database", "country")
+CHINA = Location("CN", "AS", "database", "country")
+NOWHERE = Location(None, None, "unknown", "none")
+
+
+def endpoints(count: int) -> tuple[Endpoint, ...]:
+    """Make so many endpoints, 10.0.3.1 and on."""
+    return tuple(Endpoint("https", f"10.0.3.{i + 1}", 8000, "/v1") for i in range(count))
+
+
+def credentials(count: int) -> tuple[Credential, ...]:
+    """Make so many credentials, key1 and on."""
+    return tuple(Credential(f"key{i + 1}", f"secret{i + 1}") for i in range(count))
+
+
+def backend(
+    name: str,
+    *,
+    provider: str = "openai",
+    hosts: int = 1,
+    keys: int = 1,
+    weight: float = 1.0,
+    timeouts: TimeoutOverrides | None = None,
+) -> Backend:
+    """Make a backend of a third party."""
+    return Backend(
+        id=name,
+        provider=provider,
+        site="",
+        trust=Trust.THIRD_PARTY,
+        endpoints=endpoints(hosts),
+        credentials=credentials(keys),
+        weight=weight,
+        timeouts=timeouts or TimeoutOverrides(),
+    )
+
+
+def sovereign(name: str, *, hosts: int = 1, weight: float = 1.0) -> SovereignBackend:
+    """Make a backend inside the VPC."""
+    return SovereignBackend(name, "vllm", "", endpoints(hosts), credentials(1), ("10.0.3.0/24",), weight)
+
+
+def model(name: str, served_by: Mapping[str, str] | Sequence[Served], *, family: str = "qwen3") -> Model:
+    """Make a model, from backend -> its own name or from whole values."""
+    if isinstance(served_by, Mapping):
+        return Model(name, family, tuple(Served(backend, own) for backend, own in served_by.items()))
+    return Model(name, family, tuple(served_by))
+
+
+def snapshot(
+    *,
+    backends: Sequence[Backend] = (),
+    inside: Sequence[SovereignBackend] = (),
+    models: Sequence[Model] = (),
+    regions: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    timeouts: Timeouts | None = None,
+) -> Snapshot:
+    """Make a configuration with one route, `default`."""
+    groups = {name: tuple(map(tuple, listed)) for name, listed in (regions or {}).items()}
+    return Snapshot(
+        regions=tuple(groups),
+        backends={one.id: one for one in backends},
+        sovereign={one.id: one for one in inside},
+        models={one.name: one for one in models},
+        routes={"default": Route("default", groups, timeouts=timeouts or Timeouts())},
+        tenants={},
+        keys={},
+        wildcards=tuple(sorted((m for m in models if "*" in m.name), key=lambda m: -len(m.name))),
+    )
+
+
+SHOP = Tenant("shop", "default")
+BANK = Tenant("bank", None, sovereign=True)
+
+
+def caller(tenant: Tenant = SHOP, *, location: Location = SINGAPORE, region: str | None = "asia") -> Caller:
+    """Make a caller, from Singapore unless said otherwise."""
+    return Caller(tenant, location, region)
+
+
+def call(
+    name: str = "qwen",
+    *,
+    operation: Operation = Operation.CHAT,
+    stream: bool = True,
+    choices: int = 1,
+    needs: frozenset[Capability] = frozenset(),
+    text: str = "hello",
+) -> Call:
+    """Make a call whose only message is the text."""
+    body: dict[str, Any] = {"model": name, "messages": [{"role": "user", "content": text}]}
+    return Call(operation, name, stream, False, choices, needs, len(text.encode()) + 60, body)
