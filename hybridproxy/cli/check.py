@@ -1,6 +1,6 @@
 """`hybridproxy check`."""
 
-from hybridproxy.cli.common import AsJson, ConfigFile, config_path, load_config, print_json
+from hybridproxy.cli.common import AsJson, ConfigFile, config_path, load_config, open_database, print_json
 
 
 def check(config: ConfigFile = None, json: AsJson = False) -> None:
@@ -9,6 +9,7 @@ def check(config: ConfigFile = None, json: AsJson = False) -> None:
     Example: hybridproxy check --config hybridproxy.yaml
     """
     configuration = load_config(config, json_output=json)
+    open_database(configuration.settings.geo.database)
     snapshot = configuration.snapshot
     counts = {
         "backends": len(snapshot.backends),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from geo.database import CountryDatabase
     from hybridproxy.config.settings import Configuration
 
 FOUND, MISUSE = 1, 2
@@ -46,6 +47,17 @@ def load_config(given: Path | None, *, json_output: bool = False) -> "Configurat
             for mistake in mistakes:
                 print(mistake, file=sys.stderr)
             print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}", file=sys.stderr)
+        raise typer.Exit(FOUND) from None
+
+
+def open_database(path: Path | None) -> "CountryDatabase":
+    """Open the country database, None: the built-in one; ends the program when the file is none."""
+    from geo.database import CountryDatabase, DatabaseError
+
+    try:
+        return CountryDatabase.open(path)
+    except DatabaseError as error:
+        print(f"hybridproxy: geo.database: {error}", file=sys.stderr)
         raise typer.Exit(FOUND) from None
 
 

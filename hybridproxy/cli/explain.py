@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, fail, load_config, print_json
+from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, fail, load_config, open_database, print_json
 
 
 def explain(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -14,7 +14,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter an option
     operation: Annotated[str, typer.Option(help="chat, completion or embedding.")] = "chat",
     stream: Annotated[bool, typer.Option("--stream", help="The call is a stream.")] = False,
     needs: Annotated[list[str] | None, typer.Option(help="tools, vision or json_schema; may be repeated.")] = None,
-    size: Annotated[int, typer.Option(help="Bytes of the body.")] = 0,
+    size: Annotated[int, typer.Option(min=0, help="Bytes of the body.")] = 0,
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> None:
@@ -24,17 +24,25 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     Example: hybridproxy explain --tenant shop --model qwen3-235b --from 165.21.83.88
     """
-    from hybridproxy.app import make_running
+    from geo.locate import Locator
+    from geo.networks import pack
     from hybridproxy.gateway.explain import ExplainError
     from hybridproxy.gateway.explain import explain as decide
+    from hybridproxy.gateway.running import Running
     from hybridproxy.model.health import HEALTHY
 
+    if address and pack(address) is None:
+        fail(f"{address!r} is not an IP address")
+    configuration = load_config(config, json_output=json)
+    geo = configuration.settings.geo
+    locator = Locator(open_database(geo.database), geo.overrides)
+    running = Running(configuration.snapshot, configuration.settings, locator)
     described = {
         "tenant": tenant, "model": model, "address": address, "operation": operation, "stream": stream,
         "needs": needs or [], "size": size,
     }  # fmt: skip
     try:
-        answer = decide(make_running(load_config(config, json_output=json)), described, health=HEALTHY, now=0.0)
+        answer = decide(running, described, health=HEALTHY, now=0.0)
     except ExplainError as error:
         fail(str(error))
     if json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hybridproxy.cli.common import DEFAULT_FILE, AsJson, ConfigFile, load_config, print_json
+from hybridproxy.cli.common import DEFAULT_FILE, AsJson, ConfigFile, fail, load_config, open_database, print_json
 
 
 def geo(
@@ -24,7 +24,6 @@ def geo(
     Example: hybridproxy geo 10.0.0.7 --header "203.0.113.9, 165.21.83.88"
     """
     from geo.client_ip import client_address
-    from geo.database import CountryDatabase
     from geo.locate import Locator
     from geo.networks import NetworkSet
     from geo.regions import region_of
@@ -32,19 +31,17 @@ def geo(
     if config is None and "HYBRIDPROXY_CONFIG" not in os.environ and not Path(DEFAULT_FILE).is_file():
         settings = None
         client = client_address(address, header or (), "x-forwarded-for", NetworkSet.parse([]))
-        database = CountryDatabase.open(None)
+        database = open_database(None)
         locator = Locator(database)
-        region = None
     else:
         settings = load_config(config, json_output=json).settings
-        client = client_address(
-            address, header or (), settings.listen.forwarded_header, settings.trusted
-        )
-        database = CountryDatabase.open(settings.geo.database)
+        client = client_address(address, header or (), settings.listen.forwarded_header, settings.trusted)
+        database = open_database(settings.geo.database)
         locator = Locator(database, settings.geo.overrides)
+    if client.source == "none":
+        fail(f"{address!r} is not an IP address")
     location = locator.locate(client.address)
-    if settings is not None:
-        region = region_of(location, settings.regions)
+    region = None if settings is None else region_of(location, settings.regions)
     answer = {
         "client": client.address,
         "found_in": client.source,

@@ -1,8 +1,10 @@
 """`hybridproxy reload`."""
 
+import http.client
 import json as json_module
 import urllib.error
 import urllib.request
+from typing import Any
 
 import typer
 
@@ -22,12 +24,8 @@ def reload(config: ConfigFile = None, json: AsJson = False) -> None:
     request = urllib.request.Request(url, method="POST", headers={"Authorization": f"Bearer {admin.token}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=30) as answer:
-            result = json_module.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            result = json_module.load(error)
-    except (OSError, ValueError) as error:
+        result = _ask(opener, request)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         fail(f"no answer from the admin port at {host}:{admin.port}: {error}")
     if json:
         print_json(result)
@@ -37,3 +35,16 @@ def reload(config: ConfigFile = None, json: AsJson = False) -> None:
         print("\n".join(result.get("mistakes") or [result.get("error", "refused")]))
     if not result.get("reloaded"):
         raise typer.Exit(FOUND)
+
+
+def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> dict[str, Any]:
+    """Return the server's answer, whatever its status."""
+    try:
+        answer = opener.open(request, timeout=30)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        result = json_module.load(answer)
+    if not isinstance(result, dict):
+        raise ValueError("what answers there is no hybridproxy")
+    return result

@@ -56,6 +56,7 @@ Place = tuple[int, int]
 # Where the C parser silently gives other values than YAML 1.2 has: question marks (in `[a, ?b]` it sees a key), line
 # breaks of YAML 1.1, byte order marks; and tabs, which it takes where YAML has none. Found with 600,000 random texts.
 _READ_DIFFERENTLY = re.compile("[?\t\x85\u2028\u2029\ufeff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -194,6 +195,7 @@ class _Builder:
         if event.tag is not None:
             self.note(event, f"tags such as {str(event.tag)[:40]} are not used here: leave it out")
         if isinstance(event, ScalarEvent):
+            _whole(event)
             data = _scalar(event.value) if event.implicit[0] else event.value
         elif len(self.path) >= MAX_DEPTH:
             raise _RefusedError(event, f"nested deeper than {MAX_DEPTH} levels")
@@ -240,6 +242,7 @@ class _Builder:
     def key(self, event: Event) -> str:
         if not isinstance(event, ScalarEvent):
             raise _RefusedError(event, "a key has to be plain text")
+        _whole(event)
         if event.tag is not None or event.anchor is not None:
             self.note(event, "a key takes neither tag nor anchor")
         # ruamel.yaml too takes the word `?b` in `[a, ?b]` for a key; without this, the list would hold a mapping.
@@ -264,6 +267,12 @@ class _Builder:
             inside[index] = Marks(at, at, within)
             self.path.pop()
         return data, inside
+
+
+def _whole(event: Event) -> None:
+    """Refuse surrogates, halves of characters: escapes can make them, and nothing can print or encode them."""
+    if not event.value.isascii() and _SURROGATE.search(event.value):
+        raise _RefusedError(event, "half a character, U+D800 to U+DFFF: write the character itself")
 
 
 def _scalar(text: str) -> Any:

@@ -223,7 +223,7 @@ class ServedSection(Section):
     """How one backend serves a model."""
 
     name: ModelName
-    context: int | None = Field(None, ge=1)
+    context: int | None = Field(None, ge=1, le=1_000_000_000)
     lacks: list[Literal["tools", "vision", "json_schema"]] = []
     streams_only: bool = False
     price: Price | None = None
@@ -233,7 +233,7 @@ class ModelSection(Section):
     """One model that callers may name."""
 
     family: FamilyName
-    context: int | None = Field(None, ge=1)
+    context: int | None = Field(None, ge=1, le=1_000_000_000)
     served_by: dict[
         Name,
         Annotated[ServedSection, BeforeValidator(_named, json_schema_input_type=str | ServedSection)],

@@ -76,7 +76,7 @@ class Sources:
 def read_sources(path: Path, environ: Mapping[str, str]) -> Sources:
     """Read the main file and what it includes. What could not be read is noted as a mistake."""
     sources = Sources(Environment(environ), Document(str(path), None, Marks((1, 1), (1, 1))), paths=[path])
-    main = _read(path, sources, MAX_FILE)
+    main, _ = _read(path, sources, MAX_FILE)
     if main is None:
         return sources
     sources.main = main
@@ -88,8 +88,8 @@ def read_sources(path: Path, environ: Mapping[str, str]) -> Sources:
     return sources
 
 
-def _read(path: Path, sources: Sources, allowance: int) -> Document | None:
-    """Read and parse a file of at most so many bytes."""
+def _read(path: Path, sources: Sources, allowance: int) -> tuple[Document | None, int]:
+    """Read and parse a file of at most so many bytes; return what is in it and its size."""
     name = str(path)
     try:
         # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
@@ -100,13 +100,13 @@ def _read(path: Path, sources: Sources, allowance: int) -> Document | None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or "not a file's name"
         sources.mistakes.append(Mistake(name, 0, 0, "", f"cannot be read: {reason}"))
-        return None
+        return None, 0
     if not regular:
         sources.mistakes.append(Mistake(name, 0, 0, "", "cannot be read: not a regular file"))
-        return None
+        return None, 0
     if len(raw) > allowance:
         sources.mistakes.append(Mistake(name, 0, 0, "", f"too large: more than {allowance} bytes are left for it"))
-        return None
+        return None, 0
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,10 +114,10 @@ def _read(path: Path, sources: Sources, allowance: int) -> Document | None:
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
         sources.mistakes.append(Mistake(name, line, column, "", "not UTF-8: save the file in that encoding"))
-        return None
+        return None, 0
     document, mistakes = parse(text, name)
     sources.mistakes.extend(mistakes)
-    return document
+    return document, len(raw)
 
 
 def _include(data: dict[str, Any], path: Path, sources: Sources) -> None:
@@ -133,9 +133,9 @@ def _include(data: dict[str, Any], path: Path, sources: Sources) -> None:
                 sources.refuse(("include", number), f"leads to more than {MAX_INCLUDES} files")
                 return
             sources.paths.append(included)
-            document = _read(included, sources, min(MAX_FILE, allowance))
+            document, size = _read(included, sources, min(MAX_FILE, allowance))
+            allowance -= size
             if document is not None:
-                allowance -= included.stat().st_size
                 _merge(document, merged, sources)
     if merged:
         sources.data = {**data, "tenants": merged}
@@ -146,13 +146,14 @@ def _matching(pattern: Any, number: int, path: Path, sources: Sources) -> list[P
     if not isinstance(pattern, str) or "\0" in pattern:
         sources.refuse(("include", number), "expected a file or a pattern such as tenants.d/*.yaml")
         return []
-    found = sorted(glob.glob(str(Path(glob.escape(str(path.parent))) / pattern)))  # noqa: PTH207 - takes absolute ones
-    known = {seen.resolve() for seen in sources.paths}
+    fitting = glob.glob(str(Path(glob.escape(str(path.parent))) / pattern))  # noqa: PTH207 - takes absolute ones
+    found = [file for file in map(Path, sorted(fitting)) if not file.is_dir()]
+    known = {os.path.realpath(seen) for seen in sources.paths}  # Path.resolve raises for links in a circle
     if not found and glob.has_magic(pattern):
         sources.warnings.append(sources.note(("include", number), "no file fits this pattern"))
     elif not found:
         sources.refuse(("include", number), "there is no such file")
-    return [file for file in map(Path, found) if file.resolve() not in known]
+    return [file for file in found if os.path.realpath(file) not in known]
 
 
 def _merge(document: Document, merged: dict[str, Any], sources: Sources) -> None:

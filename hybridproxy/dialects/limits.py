@@ -6,8 +6,9 @@ its strings too, since a text may well be full of brackets. Depth and numbers ar
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+from hybridproxy.model.value import value
 
 MAX_DEPTH: Final = 64
 MAX_BRACKETS: Final = 200_000
@@ -20,7 +21,7 @@ MAX_INTEGER: Final = 2**53
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Excess:
     """What a body has too much of: a word for programs and a sentence for people."""
 
@@ -52,13 +53,13 @@ def excess(body: dict[str, Any]) -> Excess | None:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for container in level:
-            for value in container.values() if type(container) is dict else container:
-                kind = type(value)
+            for item in container.values() if type(container) is dict else container:
+                kind = type(item)
                 if kind is str:
                     continue
                 if kind is dict or kind is list:
-                    below.append(value)
-                elif (kind is int or kind is float) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+                    below.append(item)
+                elif (kind is int or kind is float) and not -MAX_INTEGER <= item <= MAX_INTEGER:
                     return Excess("number_too_large", "a number in the body is beyond 2^53 and would change on its way")
         if not below:
             return None

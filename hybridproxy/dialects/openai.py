@@ -6,7 +6,6 @@ each event of a stream once.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from hybridproxy.dialects.limits import excess, excess_before_parsing
 from hybridproxy.dialects.sse import data_of
 from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.usage import Usage
+from hybridproxy.model.value import value
 from hybridproxy.providers.provider import CONTROL_FIELDS
 
 MAX_CHOICES: Final = 128
@@ -287,7 +287,7 @@ def _output(choice: dict[str, Any]) -> int | None:
 _OTHER_OUTPUT: Final = frozenset({"tool_calls", "function_call", "audio", "reasoning_details"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """A whole answer as read: tokens used, characters of text, and the error it may carry inside a 200."""
 

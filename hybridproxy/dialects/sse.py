@@ -58,6 +58,8 @@ class Splitter:
         ):
             self._after_cr = False
             return [data]
+        if not data:
+            return []
         if not self._begun:
             data = b"".join(self._part) + data
             self._part.clear()
@@ -69,10 +71,6 @@ class Splitter:
         if self._after_cr or b"\r" in data:
             data = self._unify(data)
         return self._split(data)
-
-    def finish(self) -> list[bytes]:
-        """Return the events that the end of the stream completes: none, since a CR counts as soon as it is there."""
-        return []
 
     def _unify(self, data: bytes) -> bytes:
         """Put LF for each line end. A CR at the very end counts at once; an LF that follows it later does not."""

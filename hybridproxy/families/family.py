@@ -1,11 +1,12 @@
 """Facts of model families: what holds for a family whoever hosts it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from hybridproxy.model.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Family:
     """A family of models.
 
@@ -21,7 +22,7 @@ class Family:
     tokens_per_cjk: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenEstimate:
     """A number of tokens that nobody counted; the type is the mark that it is an estimate."""
 

@@ -4,7 +4,7 @@ The only waiting is for the next event of the call: two or three times a call, n
 """
 
 import asyncio
-from collections import deque
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, Protocol
 
@@ -49,6 +49,24 @@ class Session(Protocol[B]):
         ...
 
 
+class Ask(Protocol):
+    """Whose call it is, as far as a driver has to know."""
+
+    @property
+    def client(self) -> Client:
+        """The caller's side of a stream."""
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """Our name of the call; the upstream gets it too."""
+        ...
+
+    def headers(self, backend: str, attempts: int) -> dict[str, str]:
+        """Return the headers of an answer."""
+        ...
+
+
 class Driver(Generic[B]):
     """One call under way.
 
@@ -63,18 +81,31 @@ class Driver(Generic[B]):
 
     """
 
-    def __init__(
-        self,
-        call: Call,
-        plan: Plan[B],
-        session: Session[B],
-        parts: Parts,
-        *,
-        request_id: str,
-        client: Client,
-        headers: Callable[[str, int], dict[str, str]],
-    ) -> None:
-        """Prepare a call; `headers` makes the response's from the backend and the number of attempts."""
+    __slots__ = (
+        "_ask",
+        "_call",
+        "_client",
+        "_commit_at",
+        "_events",
+        "_loop",
+        "_over",
+        "_parts",
+        "_plan",
+        "_session",
+        "_total_at",
+        "_waiter",
+        "attempt",
+        "backend",
+        "deadline",
+        "execution",
+        "fault",
+        "first_output",
+        "opened",
+        "result",
+    )
+
+    def __init__(self, call: Call, plan: Plan[B], session: Session[B], parts: Parts, ask: Ask) -> None:
+        """Prepare a call."""
         self.execution = Execution(len(plan.targets), plan.timeouts, stream=call.stream)
         self.backend = ""
         self.attempt: AnswerAttempt | StreamAttempt | None = None
@@ -87,13 +118,12 @@ class Driver(Generic[B]):
         self._plan: Plan[B] = plan
         self._session: Session[B] = session
         self._parts = parts
-        self._request_id = request_id
-        self._client = client
-        self._headers = headers
+        self._ask = ask
+        self._client = ask.client
         self._loop = asyncio.get_running_loop()
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._waiter: asyncio.Future[None] | None = None
-        self._timers: dict[Timer, float] = {}
+        self._total_at = self._commit_at = math.inf
         self._over = False
 
     async def run(self) -> None:
@@ -105,7 +135,7 @@ class Driver(Generic[B]):
                     self._waiter = self._loop.create_future()
                     await self._waiter
                     self._waiter = None
-                self._perform(self.execution.on(self._events.popleft()))
+                self._perform(self.execution.on(self._events.pop(0)))
         except asyncio.CancelledError:
             self._perform(self.execution.on(ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))))
             raise
@@ -116,11 +146,13 @@ class Driver(Generic[B]):
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
-        for timer, at in list(self._timers.items()):
-            if at <= now:
-                del self._timers[timer]
-                self._post(TimerFired(timer))
-        self.deadline = min(self._timers.values(), default=None)
+        if self._commit_at <= now:
+            self._commit_at = math.inf
+            self._post(TimerFired(Timer.COMMIT))
+        if self._total_at <= now:
+            self._total_at = math.inf
+            self._post(TimerFired(Timer.TOTAL))
+        self.deadline = min(self._commit_at, self._total_at)
 
     def _post(self, event: Event) -> None:
         self._events.append(event)
@@ -144,18 +176,19 @@ class Driver(Generic[B]):
             path=provider.path(call.operation, target.endpoint.base_path),
             body=outgoing_body(call, provider, target.model, backend.pin),
             stream=call.stream,
-            headers=(("x-request-id", self._request_id),),
+            headers=(("x-request-id", self._ask.request_id),),
         )
         attempt.exchange = self._session.start(target, request, attempt)
 
     def _set_timer(self, command: SetTimer) -> None:
         at = self._loop.time() + command.after
-        self._timers[command.timer] = at
+        if command.timer is Timer.COMMIT:
+            self._commit_at = at
+        else:
+            self._total_at = at
         if self.deadline is None:
             self._parts.sweep.register(self)
-            self.deadline = at
-        else:
-            self.deadline = min(self.deadline, at)
+        self.deadline = min(self._commit_at, self._total_at)
 
     def _observe(self, command: Observe) -> None:
         self._parts.note(self._plan.targets[command.n].health_key, command.verdict, command.fault)
@@ -169,7 +202,7 @@ class Driver(Generic[B]):
         self.first_output = self._loop.time()
         if isinstance(self.attempt, StreamAttempt):
             self.opened = True
-            self._client.open(STREAM_HEADERS | self._headers(self.backend, self.execution.attempts))
+            self._client.open(STREAM_HEADERS | self._ask.headers(self.backend, self.execution.attempts))
             self.attempt.attach(self._client)
 
     def _complete(self, _command: Complete) -> None:

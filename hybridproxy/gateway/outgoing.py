@@ -27,6 +27,7 @@ def outgoing_body(call: Call, provider: Provider, model: str, pins: tuple[str, .
             body["stream_options"] = {**options, "include_usage": True} if options else {"include_usage": True}
     else:
         body.pop("stream_options", None)
+        body.pop("stream", None)
     if provider.prepare is not None:
         provider.prepare(body, pins)
     return orjson.dumps(body)

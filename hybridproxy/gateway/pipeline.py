@@ -12,7 +12,7 @@ What the pipeline does not know: HTTP towards the caller (ingress), sockets towa
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hybridproxy.dialects import openai
@@ -32,16 +32,17 @@ from hybridproxy.model.backend import B, Backend, SovereignBackend
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.facts import CallFacts
-from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Plan, Refusal
 from hybridproxy.model.usage import Usage
+from hybridproxy.model.value import value
 from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
 
 GONE: Final = 499
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrival:
     """What the ingress knows of a request before its body is read.
 
@@ -66,6 +67,34 @@ class Arrival:
 
 
 @dataclass(slots=True)
+class Asked:
+    """A call that is to be planned and executed, and what its answer's headers are made of."""
+
+    arrival: Arrival
+    caller: Caller
+    call: Call
+    client: Client
+    candidates: Sequence[Candidate] = ()
+
+    @property
+    def request_id(self) -> str:
+        """Our name of the call."""
+        return self.arrival.request_id
+
+    def headers(self, backend: str, attempts: int) -> dict[str, str]:
+        """Return the headers that every answer to a model call has."""
+        made = {
+            "x-request-id": self.arrival.request_id,
+            "x-hybridproxy-backend": backend,
+            "x-hybridproxy-region": self.caller.region or "none",
+            "x-hybridproxy-attempts": str(attempts),
+        }
+        if self.arrival.explain:
+            made["x-hybridproxy-decision"] = header(decision(self.call.model, self.caller, self.candidates))
+        return made
+
+
+@dataclass(slots=True)
 class Record:
     """What happened so far; becomes `CallFacts` when the call is over."""
 
@@ -77,7 +106,7 @@ class Record:
     code: str | None = None
     backend: str = ""
     attempts: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: Sequence[Fault] = ()
     usage: Usage | None = None
     text: int = 0
     first_output: float | None = None
@@ -110,83 +139,55 @@ class Gateway:
         reply: Reply | None = None
         try:
             reply = await self._serve(arrival, client, record)
-            if reply is not None:
-                record.status, record.code = reply.status, reply.code
-                reply.headers["x-request-id"] = arrival.request_id
         except asyncio.CancelledError:
-            record.status, record.code = GONE, FaultKind.CLIENT_GONE.name.lower()
+            record.status, record.code = GONE, FACTS[FaultKind.CLIENT_GONE].code
             raise
         except Exception:  # noqa: BLE001 - the one place where a bug becomes an answer; it is reported with the id
             self._parts.report(arrival.request_id)
             reply = internal_reply()
-            reply.headers["x-request-id"] = arrival.request_id
-            record.status, record.code = reply.status, reply.code
         finally:
+            if reply is not None:
+                record.status, record.code = reply.status, reply.code
+                reply.headers["x-request-id"] = arrival.request_id
             self.in_flight -= 1
             self._parts.observer.call_finished(self._facts(arrival, record))
         return reply
 
     async def _serve(self, arrival: Arrival, client: Client, record: Record) -> Reply | None:
         running = self.running
+
         tenant = running.tenant(arrival.key)
         if tenant is None:
             return unauthorized(given=arrival.key is not None)
         location, region = running.whereabouts(arrival.peer, arrival.forwarded)
         caller = record.caller = Caller(tenant, location, tenant.region or region)
+
         try:
             call = record.call = openai.decode_request(arrival.operation, await arrival.body())
         except openai.RequestError as error:
             return request_error_reply(error)
 
-        make = self._sovereign_call if tenant.sovereign else self._general_call
-        return await make(running, caller, call, arrival, client, record)
-
-    async def _general_call(
-        self, running: Running, caller: Caller, call: Call, arrival: Arrival, client: Client, record: Record
-    ) -> Reply | None:
-        chosen = plan(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng)
-        return await self._execute(chosen, self._general, caller, call, arrival, client, record)
-
-    async def _sovereign_call(
-        self, running: Running, caller: Caller, call: Call, arrival: Arrival, client: Client, record: Record
-    ) -> Reply | None:
-        chosen = plan_sovereign(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng)
-        return await self._execute(chosen, self._sovereign, caller, call, arrival, client, record)
+        if tenant.sovereign:
+            return await self._execute(
+                plan_sovereign(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng),
+                self._sovereign,
+                Asked(arrival, caller, call, client),
+                record,
+            )
+        return await self._execute(
+            plan(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng),
+            self._general,
+            Asked(arrival, caller, call, client),
+            record,
+        )
 
     async def _execute(
-        self,
-        chosen: Plan[B] | Refusal,
-        session: Session[B],
-        caller: Caller,
-        call: Call,
-        arrival: Arrival,
-        client: Client,
-        record: Record,
+        self, chosen: Plan[B] | Refusal, session: Session[B], asked: Asked, record: Record
     ) -> Reply | None:
-        record.candidates = chosen.candidates
-
-        def headers(backend: str, attempts: int) -> dict[str, str]:
-            made = {
-                "x-request-id": arrival.request_id,
-                "x-hybridproxy-backend": backend,
-                "x-hybridproxy-region": caller.region or "none",
-                "x-hybridproxy-attempts": str(attempts),
-            }
-            if arrival.explain:
-                made["x-hybridproxy-decision"] = header(decision(call.model, caller, chosen.candidates))
-            return made
-
+        record.candidates = asked.candidates = chosen.candidates
         if isinstance(chosen, Refusal):
-            return refusal_reply(chosen, headers("none", 0))
-        driver = Driver(
-            call,
-            chosen,
-            session,
-            self._parts,
-            request_id=arrival.request_id,
-            client=client,
-            headers=headers,
-        )
+            return refusal_reply(chosen, asked.headers("none", 0))
+        driver = Driver(asked.call, chosen, session, self._parts, asked)
         try:
             await driver.run()
         finally:
@@ -194,11 +195,11 @@ class Gateway:
         if driver.opened:
             record.status, record.code = 200, None if driver.fault is None else driver.fault.facts.code
             return None
+        headers = asked.headers(driver.backend, driver.execution.attempts)
         if driver.fault is not None:
-            made = headers(driver.backend, driver.execution.attempts)
-            return fault_reply(driver.fault, made, sovereign=caller.tenant.sovereign)
+            return fault_reply(driver.fault, headers, sovereign=asked.caller.tenant.sovereign)
         assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
-        return Reply(200, driver.result.answer, headers(driver.backend, driver.execution.attempts))
+        return Reply(200, driver.result.answer, headers)
 
     def _settle(self, driver: Driver[B], record: Record) -> None:
         record.backend = driver.backend

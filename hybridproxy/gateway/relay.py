@@ -173,7 +173,7 @@ class StreamAttempt(Attempt):
     ) -> None:
         """Make the sink of attempt `n`."""
         super().__init__(n, call, provider, backend, post, wall)
-        self._tap = StreamTap()
+        self._tap = StreamTap(call.choices)
         self._splitter = Splitter()
         self._events = False
         self._client: Client | None = None
@@ -266,12 +266,7 @@ class StreamAttempt(Attempt):
         if not self._events:
             self._end_without_events()
             return
-        last = self._splitter.finish()
-        if last:
-            self._take(last)
         self.usage, self.text = self._tap.usage, self._tap.text
-        if self._over:
-            return
         if self._splitter.rest not in {b"", b"data: [DONE]", b"data:[DONE]"}:
             self._fail(self._fault(FaultKind.CUT, "the stream ended inside an event"))
         elif not self._tap.finished:

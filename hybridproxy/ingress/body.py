@@ -3,6 +3,7 @@
 import asyncio
 
 from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, EXPECT
 
 from hybridproxy.config.settings import Listen
 from hybridproxy.gateway.reply import BodyError
@@ -17,11 +18,11 @@ async def read_body(request: Request, listen: Listen) -> bytes:
 
     """
     headers = request.headers
-    encoding = headers.get("Content-Encoding")
+    encoding = headers.get(CONTENT_ENCODING)
     if encoding is not None and encoding.strip().lower() != "identity":
         raise BodyError(415, "send the body as it is: a Content-Encoding is not supported", code="unsupported_encoding")
     limit = listen.max_body
-    length = headers.get("Content-Length")  # the parser has let only digits through
+    length = headers.get(CONTENT_LENGTH)  # the parser has let only digits through
     if length is not None and int(length) > limit:
         raise _too_large(limit)
     content = request.content
@@ -30,7 +31,7 @@ async def read_body(request: Request, listen: Listen) -> bytes:
         if len(data) > limit:
             raise _too_large(limit)
         return data
-    if headers.get("Expect", "").lower() == "100-continue":
+    if headers.get(EXPECT, "").lower() == "100-continue":
         request.go_on()
     parts: list[bytes] = []
     size = 0

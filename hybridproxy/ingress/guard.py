@@ -1,13 +1,17 @@
-"""What aiohttp's parser lets through and we do not: each row of the table was measured, see docs/hostile-http.md."""
+"""What aiohttp's parser lets through and we do not. Each of these was measured against aiohttp 3.14.5."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import HttpVersion11
+from aiohttp.hdrs import AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING, UPGRADE
+from multidict import istr
 
 from hybridproxy.ingress.connection import Request
 
-_ONCE: Final = ("Authorization", "X-Api-Key", "Content-Type", "Content-Encoding", "Expect")
+API_KEY: Final = istr("X-Api-Key")
+
+_ONCE: Final = (AUTHORIZATION, API_KEY, CONTENT_TYPE, CONTENT_ENCODING, EXPECT)
 
 
 def problem(request: Request) -> str | None:
@@ -17,9 +21,9 @@ def problem(request: Request) -> str | None:
     if not request.target.startswith("/"):
         return "the request target must be a path"
     headers = request.headers
-    if "Upgrade" in headers:
+    if UPGRADE in headers:
         return "upgrades are not supported"
-    transfer = headers.get("Transfer-Encoding")
+    transfer = headers.get(TRANSFER_ENCODING)
     if transfer is not None and transfer.strip().lower() != "chunked":
         return "the only Transfer-Encoding is chunked"
     for name in _ONCE:
@@ -30,9 +34,8 @@ def problem(request: Request) -> str | None:
 
 def presented_key(request: Request) -> str | None:
     """Return the key of a request: `Authorization: Bearer` or `x-api-key`; None when there is none, or they differ."""
-    headers = request.headers
-    authorization = headers.get("Authorization")
-    other = headers.get("X-Api-Key")
+    authorization = request.headers.get(AUTHORIZATION)
+    other = request.headers.get(API_KEY)
     if authorization is None:
         return other
     scheme, _, key = authorization.partition(" ")
@@ -44,5 +47,4 @@ def presented_key(request: Request) -> str | None:
 
 def values(request: Request, name: str) -> Sequence[str]:
     """Return all the values of a header, in order."""
-    headers = request.headers
-    return headers.getall(name) if name in headers else ()
+    return request.headers.getall(name, ())

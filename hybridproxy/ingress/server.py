@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote
 
 import orjson
+from multidict import istr
 
 from hybridproxy.dialects import openai
 from hybridproxy.gateway.pipeline import Arrival, Gateway
@@ -23,6 +24,7 @@ ROOTS: Final = ("/v1", "/compatible-mode/v1")
 CALLS: Final[dict[str, Operation]] = {root + path: op for root in ROOTS for op, path in OPENAI_PATHS.items()}
 MODELS: Final = tuple(root + "/models" for root in ROOTS)
 
+EXPLAIN: Final = istr("x-hybridproxy-explain")
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -67,7 +69,7 @@ class Ingress:
             key=presented_key(request),
             peer=request.peer,
             forwarded=values(request, listen.forwarded_header),
-            explain=request.headers.get("x-hybridproxy-explain") == "1",
+            explain=request.headers.get(EXPLAIN) == "1",
             body=partial(read_body, request, listen),
         )
 

@@ -5,9 +5,11 @@ common type that a function could accept by mistake: code that may only touch ge
 type checker refuses it a `SovereignBackend`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import TypeVar
+
+from hybridproxy.model.value import value
 
 
 class Trust(Enum):
@@ -17,7 +19,7 @@ class Trust(Enum):
     VPC = "vpc"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Endpoint:
     """Where a backend listens: `scheme` is http or https, `base_path` has no slash at its end."""
 
@@ -34,7 +36,7 @@ class Endpoint:
         return host if self.port == default else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tls:
     """How a backend proves itself: `ca` is a PEM file (None: the system's roots), `name` what the certificate says."""
 
@@ -42,7 +44,7 @@ class Tls:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credential:
     """A key of ours. `id` may be shown; `secret` goes into the Authorization header and nowhere else."""
 
@@ -50,7 +52,7 @@ class Credential:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timeouts:
     """How long to wait, in seconds.
 
@@ -67,7 +69,7 @@ class Timeouts:
     commit_within: float = 50.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimeoutOverrides:
     """A backend's own timeouts; None leaves the route's."""
 
@@ -93,7 +95,7 @@ class TimeoutOverrides:
 _NO_OVERRIDES = TimeoutOverrides()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Backend:
     """A backend for calls of ordinary tenants.
 
@@ -125,7 +127,7 @@ class Backend:
     timeouts: TimeoutOverrides = _NO_OVERRIDES
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SovereignBackend:
     """A `trust: vpc` backend for calls of sovereign tenants.
 

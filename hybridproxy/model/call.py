@@ -1,9 +1,10 @@
 """A call: one request of a client, as far as we reason about it. All its other fields stay in `body`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from hybridproxy.model.value import value
 
 
 class Operation(Enum):
@@ -12,6 +13,8 @@ class Operation(Enum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+
+    __hash__ = object.__hash__  # members are one of a kind; Enum's own hash is a call in Python
 
 
 class Capability(Enum):
@@ -22,7 +25,7 @@ class Capability(Enum):
     JSON_SCHEMA = "json_schema"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """One client request after its body was judged.
 

@@ -1,12 +1,11 @@
 """A caller: who sends the call, and from where."""
 
-from dataclasses import dataclass
-
 from geo.location import Location
 from hybridproxy.model.snapshot import Tenant
+from hybridproxy.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """Who and where.
 

@@ -1,14 +1,14 @@
 """What is known of a call when it is over: the one value that logs, metrics and later the ledger are made of."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from hybridproxy.model.call import Operation
 from hybridproxy.model.plan import Candidate
 from hybridproxy.model.usage import Usage
+from hybridproxy.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallFacts:
     """One call's outcome.
 

@@ -5,8 +5,9 @@ tried, what it counts for in the breaker, and what the caller is told. Nothing e
 exceptions.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from hybridproxy.model.value import value
 
 
 class FaultKind(Enum):
@@ -55,7 +56,7 @@ class Verdict(Enum):
     IGNORED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KindFacts:
     """What follows from a kind: may another backend be tried, what the breaker hears, what the caller sees."""
 
@@ -119,7 +120,7 @@ FACTS: dict[FaultKind, KindFacts] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fault:
     """One failure of one attempt, or of the call as a whole.
 

@@ -1,13 +1,14 @@
 """What is known of backends' health, as routing sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from hybridproxy.model.value import value
 
 HealthKey = tuple[str, str, str, str]
 """Backend, endpoint, model, credential: see `model.plan.Target.health_key`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ban:
     """A target that gets no calls until `until` (seconds on the loop's clock), and why."""
 

@@ -1,13 +1,13 @@
 """A plan: the ordered attempts a call may make, with a reason for every backend kept or dropped."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Generic
 
 from hybridproxy.model.backend import B, Backend, Credential, Endpoint, SovereignBackend, Timeouts
+from hybridproxy.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Target(Generic[B]):
     """One attempt a call may make: a backend at one of its endpoints, with one of its credentials.
 
@@ -26,7 +26,7 @@ class Target(Generic[B]):
         return (self.backend.id, self.endpoint.authority, self.model, self.credential.id)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A backend that was looked at. `reason` says why it was kept or dropped."""
 
@@ -35,7 +35,7 @@ class Candidate:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan(Generic[B]):
     """The attempts a call may make, best first; at least one."""
 
@@ -58,7 +58,7 @@ class RefusalKind(Enum):
     CONTEXT_TOO_LONG = "context_too_long"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """No attempt can be made.
 

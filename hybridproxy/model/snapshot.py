@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
 from hybridproxy.model.call import Capability
+from hybridproxy.model.value import value
 
 DEFAULT_TIMEOUTS = Timeouts()
 
@@ -17,7 +18,7 @@ class Prefer(Enum):
     ORDER = "order"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Served:
     """How one backend serves a model.
 
@@ -37,7 +38,7 @@ class Served:
     streams_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Model:
     """A model by the name callers use; `name` may hold one `*`."""
 
@@ -46,7 +47,7 @@ class Model:
     served_by: tuple[Served, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Route:
     """Ordered backends for each region. A group of several backends is ordered by weighted chance."""
 
@@ -56,7 +57,7 @@ class Route:
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tenant:
     """Who pays for a call and what it may use.
 

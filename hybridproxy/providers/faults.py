@@ -7,12 +7,12 @@ several of these together. Sources of the rules stand beside them.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.value import value
 
 MAX_DETAIL = 300
 """Characters of an upstream's message that are kept."""
@@ -59,7 +59,7 @@ _HIDDEN = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FaultRule:
     """One line of a fault table: all the conditions that are given must hold.
 
@@ -87,7 +87,7 @@ class FaultRule:
         return not self.says or any(words in error.lower_message for words in self.says)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpstreamError:
     """An error as an upstream put it: status (0: it named none), its names (lower case, code first), its words."""
 

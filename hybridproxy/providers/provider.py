@@ -1,10 +1,11 @@
 """What a provider is: a row of data that says how an upstream speaks where it differs from OpenAI's API."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hybridproxy.model.call import Operation
+from hybridproxy.model.value import value
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 
 OPENAI_PATHS: Mapping[Operation, str] = {
@@ -19,12 +20,13 @@ CONTROL_FIELDS = frozenset(
         "fallbacks", "models", "organization", "plugins", "provider", "route", "transforms", "webhook",
     }
 )  # fmt: skip
+
 """Fields by which a client could steer an upstream's own routing, or where data goes; they never pass."""
 
 Body = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Provider:
     """How one upstream speaks.
 

@@ -8,9 +8,8 @@ What the caller did wrong counts for nothing, or one tenant could close a backen
 Numbers: five in a row as in Envoy's outlier detection.
 """
 
-from dataclasses import dataclass
-
 from hybridproxy.model.fault import Verdict
+from hybridproxy.model.value import value
 
 FAULTS_TO_OPEN = 5
 OPEN_SECONDS = 5.0
@@ -18,7 +17,7 @@ MAX_COOL_OFF = 300.0
 """Seconds; whatever an upstream asks for, it is not left alone for longer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BreakerState:
     """Faults in a row, and until when (seconds on the loop's clock) no call goes there; 0: it is closed."""
 

@@ -20,11 +20,11 @@ than `MAX_ATTEMPTS` were made. An event of any attempt but the one under way cha
 started is observed exactly once. At most a dozen events a call, never one per chunk.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.fault import FACTS, Fault, FaultKind, Verdict
+from hybridproxy.model.value import value
 
 MAX_ATTEMPTS = 3
 
@@ -35,22 +35,24 @@ class Timer(Enum):
     COMMIT = "commit_within"
     TOTAL = "total"
 
+    __hash__ = object.__hash__  # members are one of a kind; Enum's own hash is a call in Python
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class FirstOutput:
     """Attempt `n` showed its first real output."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finished:
     """Attempt `n` came to a clean and complete end."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """Attempt `n` failed."""
 
@@ -58,14 +60,14 @@ class Failed:
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimerFired:
     """A timer ran out."""
 
     timer: Timer
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClientGone:
     """The caller left, or stopped reading."""
 
@@ -75,21 +77,21 @@ class ClientGone:
 Event = FirstOutput | Finished | Failed | TimerFired | ClientGone
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartAttempt:
     """Send the call to target `n` of the plan."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CancelAttempt:
     """Close attempt `n`'s connection at once."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetTimer:
     """Give `TimerFired(timer)` after so many seconds."""
 
@@ -97,14 +99,14 @@ class SetTimer:
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Commit:
     """Send the head and what attempt `n` has held back, and let the rest flow."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Observe:
     """Tell health what became of attempt `n`."""
 
@@ -113,14 +115,14 @@ class Observe:
     fault: Fault | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Complete:
     """The call was answered by attempt `n`."""
 
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GiveUp:
     """The call failed; `fault` is what the caller is told."""
 

@@ -5,7 +5,6 @@ and kept with the snapshot (`Snapshot.memo`, at most `MAX_MEMO` of them). What d
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Generic
 
 from hybridproxy.model.backend import B, Backend, SovereignBackend, Timeouts
@@ -13,6 +12,7 @@ from hybridproxy.model.caller import Caller
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Candidate, Refusal, RefusalKind, Target
 from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Model, Served, Snapshot, Tenant
+from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import Provider
 from hybridproxy.routing import gate
@@ -28,7 +28,7 @@ MAX_MEMO: Final = 1024
 """Results kept with a snapshot; more can only come from names that wildcards cover, and then all are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Way(Generic[B]):
     """One backend a call may take.
 
@@ -48,7 +48,7 @@ class Way(Generic[B]):
     targets: tuple[tuple[tuple[HealthKey, Target[B]], ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ways(Generic[B]):
     """All a call may take: groups in the route's order, and the backends that policy dropped, with the reason."""
 

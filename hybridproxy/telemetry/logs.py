@@ -33,7 +33,7 @@ class Log:
         self._hashes: dict[str, str] = {}
         self._logger = structlog.wrap_logger(
             _Lines(writer),
-            processors=[_stamp, _render],
+            processors=[_render],
             wrapper_class=structlog.BoundLogger,
             cache_logger_on_first_use=True,
         )
@@ -80,12 +80,8 @@ class _Lines:
         self.msg = writer.write
 
 
-def _stamp(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    event["time"] = round(time.time(), 3)  # a log tells wall-clock time
-    return event
-
-
 def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    event["time"] = round(time.time(), 3)
     return orjson.dumps(event, default=_text)
 
 

@@ -142,11 +142,6 @@ class ConnectionPool:
 
     # ---- called by connections ----
 
-    def opened(self, connection: Connection) -> None:
-        """Count a connection."""
-        self._common.opened += 1
-        self._common.connections.add(connection)
-
     def keep(self, connection: Connection) -> None:
         """Keep a connection for another request, unless there are enough."""
         if self._retired or len(self._idle) >= self._common.max_idle:
@@ -207,13 +202,15 @@ class ConnectionPool:
             _, connection = await loop.create_connection(
                 lambda: Connection(self), str(address), key.port, ssl=context, server_hostname=name
             )
+            if connection.transport.is_closing():
+                raise ConnectionAbortedError
+            # Only now: of a connection that is given up before, uvloop does not report the end.
+            self._common.opened += 1
+            self._common.connections.add(connection)
             return connection
 
         addresses = await self._common.locate(key.host, key.port, self._guard)
-        connection = await dial.first_to_answer(addresses, connect, Connection.drop)
-        if connection.transport.is_closing():
-            raise ConnectionAbortedError
-        return connection
+        return await dial.first_to_answer(addresses, connect, Connection.drop)
 
     def _context(self) -> ssl.SSLContext | None:
         return self._common.contexts.get(self._key.tls.ca) if self._key.scheme == "https" else None

@@ -6,11 +6,12 @@ block. Who opens, keeps and drops connections is `pool`'s business.
 
 import asyncio
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, cast
 
 from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.value import value
 from hybridproxy.transport.faults import lost_fault
 from hybridproxy.transport.response import Headers, ResponseReader
 from hybridproxy.transport.sweep import Sweep
@@ -41,7 +42,7 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpstreamRequest:
     """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count."""
 
@@ -53,10 +54,6 @@ class UpstreamRequest:
 
 class Pool(Protocol):
     """Where connections come from and go to, as a connection sees it."""
-
-    def opened(self, connection: "Connection") -> None:
-        """Take the news that a connection is there."""
-        ...
 
     def keep(self, connection: "Connection") -> None:
         """Take back a connection that may carry another request."""
@@ -309,7 +306,6 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=1, low=0)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if peer else None
-        self._pool.opened(self)
 
     def pause_writing(self) -> None:
         """Note that not all of the request is out."""

@@ -118,6 +118,12 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ["2:65: backends.a.tls.ca: expected a PEM file with the certificates to trust; there is no such file"],
     ),
     (
+        {"backends": '{a: {provider: vllm, base_url: "https://h", tls: {ca: "' + "x/" * 5000 + '"}}}'},
+        [
+            "2:65: backends.a.tls.ca: expected a PEM file with the certificates to trust; there is no such file",
+        ],
+    ),
+    (
         {"backends": '{a: {provider: vllm, base_url: "https://h", timeouts: {total: 3s}}}'},
         [
             "2:66: backends.a.timeouts.total: unknown option: expected one of: answer, between_bytes, connect, first_token"

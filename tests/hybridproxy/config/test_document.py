@@ -110,6 +110,8 @@ def test_an_alias_is_a_copy() -> None:
         ("a: &b {c: 1}\n<<: *b\n", "f:2:1: merge keys are not part of YAML 1.2: write the entries out"),
         ("&k a: 1\n", "f:1:1: a key takes neither tag nor anchor"),
         ("? [a]\n: 1\n", "f:1:3: a key has to be plain text"),
+        ('a: "\\ud800"\n', "f:1:4: a: half a character, U+D800 to U+DFFF: write the character itself"),
+        ('"\\ud800": 1\n', "f:1:1: half a character, U+D800 to U+DFFF: write the character itself"),
         ("a: *nowhere\n", "f:1:4: a: no anchor &nowhere before this alias"),
         ("a: &a [*a]\n", "f:1:8: a[0]: no anchor &a before this alias"),
         ("a: 1\n---\nb: 2\n", "f:2:1: a second document: put everything into one"),

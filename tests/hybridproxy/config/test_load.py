@@ -1,4 +1,5 @@
 # ruff: noqa: E501, PT017 - a mistake is one line; refusing is one of two good ends
+import copy
 import json
 import time
 import traceback
@@ -276,7 +277,7 @@ def test_a_configuration_with_a_few_values_changed_is_loaded_or_refused(
         for step in path[:-1]:
             holder = holder[step] if isinstance(holder, dict) and step in holder else None
         if isinstance(holder, dict):
-            holder[path[-1]] = value
+            holder[path[-1]] = copy.deepcopy(value)
     file = tmp_path / "slips.yaml"
     file.write_text(json.dumps(tree))
     try:

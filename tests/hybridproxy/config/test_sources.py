@@ -36,10 +36,11 @@ def test_a_pattern_that_fits_nothing_is_a_warning_and_a_missing_file_a_mistake(
     """An empty folder of tenants is legal; a file that was named has to be there."""
     (warning,) = load_text(config(include="[tenants.d/*.yaml]")).warnings
     assert warning.endswith("hybridproxy.yaml:6:11: include[0]: no file fits this pattern")
-    assert mistakes_in(config(include='[shop.yaml, 7, "a\\0b"]')) == [
+    assert mistakes_in(config(include='[shop.yaml, 7, "a\\0b", ""]')) == [
         "hybridproxy.yaml:6:11: include[0]: there is no such file",
         "hybridproxy.yaml:6:22: include[1]: expected a file or a pattern such as tenants.d/*.yaml",
         "hybridproxy.yaml:6:25: include[2]: expected a file or a pattern such as tenants.d/*.yaml",
+        "hybridproxy.yaml:6:33: include[3]: there is no such file",
     ]
 
 

@@ -172,9 +172,35 @@ def test_a_hundred_thousand_messages_are_served() -> None:
 
 
 NAMES = st.sampled_from(
-    ["model", "messages", "prompt", "input", "stream", "n", "stream_options", "include_usage", "tools", "content"]
-    + ["type", "response_format", "choices", "delta", "index", "finish_reason", "error", "usage", "message", "text"]
-    + ["code", "object", "reasoning", "tool_calls", "data", "prompt_tokens", "refusal"]
+    [
+        "model",
+        "messages",
+        "prompt",
+        "input",
+        "stream",
+        "n",
+        "stream_options",
+        "include_usage",
+        "tools",
+        "content",
+        "type",
+        "response_format",
+        "choices",
+        "delta",
+        "index",
+        "finish_reason",
+        "error",
+        "usage",
+        "message",
+        "text",
+        "code",
+        "object",
+        "reasoning",
+        "tool_calls",
+        "data",
+        "prompt_tokens",
+        "refusal",
+    ]
 )
 JSON = st.recursive(
     st.none()
@@ -213,7 +239,7 @@ def choice(index: int = 0, finish: Any = None, **delta: Any) -> dict[str, Any]:
 
 
 def test_a_stream_is_read_from_its_role_to_its_end() -> None:
-    """The role is no output, text is, the finish reason completes it, usage comes last, and the marker proves nothing."""
+    """The role is no output, text is, the finish reason completes it, usage comes last, the marker proves nothing."""
     tap = StreamTap()
     assert tap.read(event(choice(role="assistant", content=""))) is Event.QUIET
     assert tap.read(event(choice(content="Grüße"))) is Event.OUTPUT
@@ -251,7 +277,13 @@ def test_content_reasoning_refusal_and_tools_are_output(delta: dict[str, Any], t
 
 @pytest.mark.parametrize(
     "delta",
-    [{}, {"role": "assistant"}, {"content": ""}, {"content": None, "tool_calls": []}, {"tool_calls": None, "audio": {}}],
+    [
+        {},
+        {"role": "assistant"},
+        {"content": ""},
+        {"content": None, "tool_calls": []},
+        {"tool_calls": None, "audio": {}},
+    ],
 )
 def test_an_empty_delta_is_no_output(delta: dict[str, Any]) -> None:
     """A backend that sent no more than this can still be left for another."""
@@ -269,6 +301,9 @@ def test_a_legacy_completion_streams_text_without_delta() -> None:
 
 def test_a_stream_is_finished_when_every_choice_that_was_asked_for_is() -> None:
     """Two answers were asked for: one alone is not the whole, nor is a second that was only begun."""
+    unasked = StreamTap()
+    unasked.read(event({"choices": [*choice(0, "stop")["choices"], *choice(1, content="b")["choices"]]}))
+    assert not unasked.finished
     tap = StreamTap(choices=2)
     tap.read(event(choice(0, content="a")))
     tap.read(event(choice(0, "stop")))
@@ -327,6 +362,7 @@ def test_a_choice_that_ends_with_an_error_is_one(given: dict[str, Any], error: A
     assert tap.read(event({"choices": [given]})) is Event.ERROR
     assert tap.error == error
     assert not tap.finished
+    assert StreamTap().read(event({"choices": [*choice(1, content="a")["choices"], given]})) is Event.ERROR
 
 
 @pytest.mark.parametrize(
@@ -371,7 +407,7 @@ def test_comments_and_empty_events_are_quiet(quiet: bytes) -> None:
 
 
 def test_the_last_usable_report_of_usage_stays() -> None:
-    """vLLM can report with every chunk; a damaged report does not wipe out a good one."""
+    """VLLM can report with every chunk; a damaged report does not wipe out a good one."""
     tap = StreamTap()
     tap.read(event({**choice(content="a"), "usage": {"prompt_tokens": 3, "completion_tokens": 1}}))
     tap.read(event({**choice(content="b"), "usage": {"prompt_tokens": 3, "completion_tokens": 2}}))
@@ -424,7 +460,9 @@ def test_an_error_inside_a_200_is_seen(body: dict[str, Any], error: Any) -> None
     assert answer.error == error
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":{}}', b'{"choices":[1]}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":{}}', b'{"choices":[1]}']
+)
 def test_what_cannot_be_an_answer_is_none(data: bytes) -> None:
     """A login page or an empty object with status 200 is not passed to the caller."""
     assert read_answer(CHAT, data) is None

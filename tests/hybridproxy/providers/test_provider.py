@@ -8,7 +8,8 @@ from hybridproxy.providers.provider import CONTROL_FIELDS, OPENAI_PATHS, Provide
 
 
 @pytest.mark.parametrize(
-    ("base_path", "path"), [("", "/v1/chat/completions"), ("/v1", "/chat/completions"), ("/gpu/v1", "/chat/completions")]
+    ("base_path", "path"),
+    [("", "/v1/chat/completions"), ("/v1", "/chat/completions"), ("/gpu/v1", "/chat/completions")],
 )
 def test_the_root_is_added_where_the_operator_left_it_out(base_path: str, path: str) -> None:
     """`https://10.0.3.11:8000` and `https://10.0.3.11:8000/v1` lead to the same place."""

@@ -13,9 +13,21 @@ from hybridproxy.providers.vllm import VLLM
     ("status", "body", "kind"),
     [
         (401, {"error": "Unauthorized"}, FaultKind.CREDENTIAL),
-        (400, {"error": {"message": "longer than the maximum model length of 4096", "code": 400}}, FaultKind.CONTEXT_TOO_LONG),
-        (200, {"error": {"object": "error", "message": "The request queue is full.", "code": 503}}, FaultKind.OVERLOADED),
-        (400, {"object": "error", "message": "role", "type": "BadRequestError", "code": 400}, FaultKind.INVALID_REQUEST),
+        (
+            400,
+            {"error": {"message": "longer than the maximum model length of 4096", "code": 400}},
+            FaultKind.CONTEXT_TOO_LONG,
+        ),
+        (
+            200,
+            {"error": {"object": "error", "message": "The request queue is full.", "code": 503}},
+            FaultKind.OVERLOADED,
+        ),
+        (
+            400,
+            {"object": "error", "message": "role", "type": "BadRequestError", "code": 400},
+            FaultKind.INVALID_REQUEST,
+        ),
         (400, {"error": "1 validation error"}, FaultKind.INVALID_REQUEST),
         (404, {"detail": "Not Found"}, FaultKind.NOT_FOUND),
         (501, {"error": {"message": "no embeddings", "code": 501}}, FaultKind.NOT_FOUND),

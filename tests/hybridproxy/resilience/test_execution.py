@@ -109,9 +109,7 @@ def test_output_is_announced_once() -> None:
     assert Playbook() << TOTAL << COMMIT << StartAttempt(0) >> FirstOutput(0) << Commit(0) >> FirstOutput(0)
 
 
-@pytest.mark.parametrize(
-    ("timer", "text"), [(Timer.COMMIT, "commit_within is 50 s"), (Timer.TOTAL, "total is 600 s")]
-)
+@pytest.mark.parametrize(("timer", "text"), [(Timer.COMMIT, "commit_within is 50 s"), (Timer.TOTAL, "total is 600 s")])
 def test_a_timer_before_output_ends_the_call(timer: Timer, text: str) -> None:
     """A load balancer would cut the silent connection; an honest error comes first."""
     fault = deadline(text)

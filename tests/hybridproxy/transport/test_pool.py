@@ -316,21 +316,24 @@ def test_the_keys_of_a_backend() -> None:
     assert pool_keys(backend) == {PoolKey("http", f"10.0.3.{n}", 8000, Tls(), ("10.0.3.0/24",)) for n in (1, 2)}
 
 
+@pytest.mark.parametrize("heard", ["in time", "too late"])
 async def test_a_connection_made_for_somebody_who_just_left_is_closed(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, heard: str
 ) -> None:
-    """Cancelled in the very turn of the loop in which the connection is there, nothing is sent."""
+    """Cancelled in the very turn of the loop in which the connection is there: nothing is sent, nothing stays open."""
     original = Connection.connection_made
 
     def made(self: Connection, transport: asyncio.BaseTransport) -> None:
         original(self, transport)
-        exchange._task = None  # as when the news comes too late for the task to be stopped
+        if heard == "too late":
+            exchange._task = None  # nobody left who could stop it
         exchange.cancel()
 
     monkeypatch.setattr(Connection, "connection_made", made)
     async with RawServer(answers(answer())) as server:
         exchange, sink = wire.start(wire.target(server.port))
-        await wire.until(lambda: wire.general.discarded == 1)
-        await server.peers[0].gone()
+        await wire.until(lambda: server.peers and not wire.general._network.common.connecting)
+        await wire.until(lambda: wire.general.open == 0)
+        assert wire.general.discarded == (heard == "too late")
         assert not server.peers[0].received
         assert not sink.over.is_set()

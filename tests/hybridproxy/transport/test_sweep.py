@@ -75,7 +75,7 @@ async def test_the_timer_runs_only_while_there_is_something_to_watch() -> None:
         sweep.register(item)
         sweep.register(item)
         assert len(sweep) == 1
-        await until(lambda item=item: item.told)
+        await until(item.told.copy)
         assert sweep._ticking
         sweep.unregister(item)
         sweep.unregister(item)

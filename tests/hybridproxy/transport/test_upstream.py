@@ -459,8 +459,8 @@ async def test_an_upstream_that_does_not_take_the_request_is_not_billed(wire: Wi
         await asyncio.Event().wait()
 
     async with RawServer(script) as server:
-        _, sink = wire.start(wire.target(server.port), body=b"x" * 16_000_000)
-        await wire.until(lambda: server.peers)
+        exchange, sink = wire.start(wire.target(server.port), body=b"x" * 16_000_000)
+        await wire.until(lambda: exchange.peer)
         wire.late(301)
         fault = await sink.failure()
         assert (fault.kind, fault.billed) == (FaultKind.TIMEOUT_ANSWER, False)

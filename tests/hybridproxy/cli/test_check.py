@@ -1,0 +1,48 @@
+"""`hybridproxy check`: what runs before a deploy."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+def test_a_sound_file_is_fine_and_counted(file: Path, run: Run) -> None:
+    """One line says that it is fine and what is in it, so that a wrong file is noticed."""
+    done = run("check", "--config", file)
+    assert done.exit_code == 0
+    assert done.stdout == f"{file}: fine; 3 backends, 2 models, 1 routes, 2 tenants, 1 sovereign tenants\n"
+    assert done.stderr == ""
+
+
+def test_json_has_the_same(file: Path, run: Run) -> None:
+    """A pipeline can read it."""
+    done = run("check", "--config", file, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
+        "ok": True, "backends": 3, "models": 2, "routes": 1, "tenants": 2, "sovereign_tenants": 1, "warnings": [],
+    }  # fmt: skip
+
+
+def test_warnings_do_not_fail(file: Path, run: Run) -> None:
+    """An option that this version does not do yet is told, and the file is still fine."""
+    file.write_text(file.read_text() + 'redis: {url: "redis://10.0.0.1"}\n')
+    done = run("check", "--config", file)
+    assert done.exit_code == 0
+    warning, fine = done.stdout.splitlines()
+    assert warning.startswith("warning: ")
+    assert "redis" in warning
+    assert "fine" in fine
+    assert len(json.loads(run("check", "--config", file, "--json").stdout)["warnings"]) == 1
+
+
+def test_a_database_that_is_none_is_found_before_the_deploy(file: Path, run: Run) -> None:
+    """`check` says what `serve` would stumble over: a file in the database's place that holds no countries."""
+    (file.parent / "geo.mmdb").write_text("not a database")
+    file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+    done = run("check", "--config", file)
+    assert done.exit_code == 1
+    assert "geo.mmdb" in done.stderr
+    assert "country database" in done.stderr

@@ -1,0 +1,311 @@
+"""Tests of the one decision everything else follows."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.location import Location
+from hybridproxy.model.backend import Backend
+from hybridproxy.model.call import Capability, Operation
+from hybridproxy.model.caller import Caller
+from hybridproxy.model.health import HEALTHY, Ban, Health
+from hybridproxy.model.plan import Plan, Refusal, RefusalKind
+from hybridproxy.model.snapshot import Served, Snapshot, Tenant
+from hybridproxy.providers import PROVIDERS
+from hybridproxy.routing import gate
+from hybridproxy.routing.plan import plan, plan_sovereign
+from tests.support.make import BANK, CHINA, NOWHERE, SHOP, SINGAPORE, backend, call, caller, model, snapshot, sovereign
+
+ASIA = {"asia": [["a"], ["b"], ["c"]]}
+QWEN = model("qwen", {"a": "qwen", "b": "qwen", "c": "qwen"})
+TRIO = [backend("a"), backend("b"), backend("c")]
+
+
+def tried(chosen: Any) -> list[str]:
+    """The backends of a plan's attempts, in order."""
+    assert isinstance(chosen, Plan)
+    return [target.backend.id for target in chosen.targets]
+
+
+def why(chosen: Any) -> dict[str, str]:
+    """What became of every backend."""
+    return {candidate.backend: candidate.reason for candidate in chosen.candidates}
+
+
+def ask(config: Snapshot, health: Health = HEALTHY, now: float = 0.0, seed: int = 1, **made: Any) -> Any:
+    """Plan an ordinary call from Singapore."""
+    return plan(call(**made), caller(), config, health, now, random.Random(seed))
+
+
+def ban(name: str, host: int = 1, key: int = 1, until: float = 10.0) -> Health:
+    """One target that is not fit."""
+    return {(name, f"10.0.3.{host}:8000", "qwen", f"key{key}"): Ban(until, "open after 5 faults in a row")}
+
+
+# ---- order and reasons -----------------------------------------------------------------------------------------------
+
+
+def test_the_routes_order_is_the_order_of_attempts() -> None:
+    """With nothing against any of them, all are kept as written."""
+    chosen = ask(snapshot(backends=TRIO, models=[QWEN], regions=ASIA))
+    assert tried(chosen) == ["a", "b", "c"]
+    assert why(chosen) == dict.fromkeys("abc", "region asia")
+
+
+def test_the_kept_come_first_in_the_order_they_will_be_tried_and_then_the_dropped() -> None:
+    """`explain` is read from the top: what happens, then what does not, and why."""
+    served = [Served("a", "qwen", lacks=frozenset({Capability.TOOLS})), *QWEN.served_by[1:], Served("d", "qwen")]
+    config = snapshot(backends=[*TRIO, backend("d")], models=[model("qwen", served)], regions=ASIA)
+    chosen = ask(config, ban("b"), needs=frozenset({Capability.TOOLS}))
+    assert [(c.backend, c.kept, c.reason) for c in chosen.candidates] == [
+        ("c", True, "region asia"),
+        ("a", False, "does not do tools"),
+        ("b", False, "health: open after 5 faults in a row"),
+        ("d", False, "not in the route for region asia"),
+    ]
+
+
+def test_a_weighted_group_shares_the_first_place_and_stays_before_the_next() -> None:
+    """Three to one within the group; the backend behind it is always last."""
+    backends = [backend("a", weight=3), backend("b", weight=1), backend("c")]
+    config = snapshot(backends=backends, models=[QWEN], regions={"asia": [["a", "b"], ["c"]]})
+    orders = Counter(tuple(tried(ask(config, seed=seed))) for seed in range(1000))
+    assert set(orders) == {("a", "b", "c"), ("b", "a", "c")}
+    assert orders["a", "b", "c"] / 1000 == pytest.approx(0.75, abs=0.05)
+
+
+# ---- endpoints, credentials, health ----------------------------------------------------------------------------------
+
+
+def test_one_of_the_attempts_reaches_the_next_backend() -> None:
+    """Of a backend with many endpoints two are tried where there are others."""
+    config = snapshot(
+        backends=[backend("a", hosts=5), backend("b", hosts=5)], models=[QWEN], regions={"asia": [["a"], ["b"]]}
+    )
+    assert tried(ask(config)) == ["a", "a", "b", "b"]
+
+
+def test_a_backend_that_is_alone_gives_all_its_endpoints() -> None:
+    """Alone in the route, or alone left by health: then its other endpoints are the only hope."""
+    config = snapshot(backends=[backend("a", hosts=4), backend("b")], models=[QWEN], regions={"asia": [["a"], ["b"]]})
+    chosen = ask(config, ban("b"))
+    assert tried(chosen) == ["a"] * 4
+    assert len({target.endpoint for target in chosen.targets}) == 4
+
+
+def test_calls_spread_over_endpoints_and_credentials() -> None:
+    """Each endpoint is first as often as another, and so is each key."""
+    config = snapshot(backends=[backend("a", hosts=2, keys=2)], models=[QWEN], regions={"asia": [["a"]]})
+    firsts: Counter[tuple[str, str]] = Counter()
+    for seed in range(400):
+        target = ask(config, seed=seed).targets[0]
+        firsts[target.endpoint.host, target.credential.id] += 1
+    assert len(firsts) == 4
+    assert min(firsts.values()) > 60
+
+
+def test_an_ill_endpoint_is_left_out_and_the_backend_stays() -> None:
+    """One machine of the cluster is down, the cluster is not."""
+    config = snapshot(backends=[backend("a", hosts=2)], models=[QWEN], regions={"asia": [["a"]]})
+    for seed in range(10):
+        chosen = ask(config, ban("a", host=1), seed=seed)
+        assert [target.endpoint.host for target in chosen.targets] == ["10.0.3.2"]
+
+
+def test_a_refused_credential_is_left_out_and_the_other_takes_its_calls() -> None:
+    """401 on one of two keys: never that key, always the other one."""
+    config = snapshot(backends=[backend("a", keys=2)], models=[QWEN], regions={"asia": [["a"]]})
+    assert {ask(config, ban("a", key=1), seed=seed).targets[0].credential.id for seed in range(20)} == {"key2"}
+
+
+def test_a_ban_that_is_over_holds_nobody_back() -> None:
+    """The next call is the probe."""
+    config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
+    assert tried(ask(config, ban("a", until=10), now=9.9)) == ["b", "c"]
+    assert tried(ask(config, ban("a", until=10), now=10.0)) == ["a", "b", "c"]
+
+
+def test_when_all_are_ill_the_caller_hears_when_the_first_will_be_tried_again() -> None:
+    """503 with the shortest wait and every reason; never less than a second."""
+    config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
+    refusal = ask(config, {**ban("a", until=30), **ban("b", until=12.5), **ban("c", until=40)}, now=10.0)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.retry_after) == (RefusalKind.NO_BACKEND_LEFT, 2.5)
+    assert refusal.message.startswith("every backend that may serve this call is unavailable. a: health: open after 5")
+    assert ask(config, {**ban("a", until=30), **ban("b"), **ban("c")}, now=9.9).retry_after == 1.0
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_that_fits_nowhere_is_told_as_such() -> None:
+    """400, not 503: a backend that does not even serve the model has no say in it."""
+    served = [Served("a", "qwen", context=1000), Served("b", "qwen", context=2000)]
+    config = snapshot(backends=TRIO, models=[model("qwen", served)], regions=ASIA)
+    refusal = ask(config, text="x" * 20_000)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.retry_after) == (RefusalKind.CONTEXT_TOO_LONG, None)
+    assert "its window is 2000" in refusal.message
+
+
+def test_when_the_reasons_differ_no_backend_is_allowed() -> None:
+    """One window too small and one that cannot stream: neither alone explains it, so all reasons are told."""
+    served = [Served("a", "qwen", context=1000), Served("b", "qwen", streams_only=True)]
+    config = snapshot(backends=TRIO, models=[model("qwen", served)], regions=ASIA)
+    refusal = ask(config, text="x" * 20_000, stream=False)
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is RefusalKind.NO_BACKEND_ALLOWED
+    assert "a: input too long" in refusal.message
+    assert "b: answers only as a stream" in refusal.message
+
+
+def test_a_model_that_nobody_serves_is_refused_without_a_reason_to_give() -> None:
+    """An empty VPC leaves a sovereign tenant nothing, and nothing stands in for it."""
+    config = snapshot(models=[model("qwen", [])])
+    refusal = plan_sovereign(call(), caller(BANK), config, HEALTHY, 0.0, random.Random(1))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.kind, refusal.message) == (RefusalKind.NO_BACKEND_ALLOWED, "no backend may serve this call")
+
+
+@pytest.mark.parametrize("planner", [plan, plan_sovereign])
+def test_an_unknown_model_is_refused_for_everybody(planner: Any) -> None:
+    """Before anything else is looked at."""
+    tenant = BANK if planner is plan_sovereign else SHOP
+    refusal = planner(
+        call("nope"), caller(tenant), snapshot(models=[QWEN], regions=ASIA), HEALTHY, 0.0, random.Random(1)
+    )
+    assert refusal.kind is RefusalKind.UNKNOWN_MODEL
+
+
+def test_a_sovereign_tenants_call_cannot_be_planned_as_an_ordinary_one() -> None:
+    """Nor the other way round: the mistake stops at once instead of leading somewhere."""
+    config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
+    lost = Tenant("bank", "default", sovereign=True)
+    with pytest.raises(ValueError, match="plan_sovereign"):
+        plan(call(), caller(lost), config, HEALTHY, 0.0, random.Random(1))
+    with pytest.raises(ValueError, match="only a sovereign"):
+        plan_sovereign(call(), caller(SHOP), config, HEALTHY, 0.0, random.Random(1))
+
+
+# ---- any configuration at all ----------------------------------------------------------------------------------------
+
+NAMES = ["a", "b", "c", "d", "vpc"]
+PROVIDER_OF = dict(zip(NAMES, ["openai", "dashscope", "openrouter", "together", "vllm"], strict=True))
+GROUPS = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3), max_size=4)
+SERVED = st.builds(
+    Served,
+    st.sampled_from([*NAMES, "vpc2"]),
+    st.just("qwen"),
+    context=st.sampled_from([None, 10, 100_000]),
+    lacks=st.frozensets(st.sampled_from(Capability)),
+    streams_only=st.booleans(),
+)
+CALLS = st.builds(
+    call,
+    operation=st.sampled_from(Operation),
+    stream=st.booleans(),
+    choices=st.sampled_from([1, 2, 5]),
+    needs=st.frozensets(st.sampled_from(Capability)),
+    text=st.sampled_from(["hi", "x" * 500]),
+)
+PLACES: st.SearchStrategy[tuple[Location, str | None]] = st.one_of(
+    st.sampled_from([(SINGAPORE, "asia"), (NOWHERE, "default"), (NOWHERE, None), (SINGAPORE, "mars")]),
+    st.sampled_from([(CHINA, "china"), (CHINA, None), (CHINA, "default"), (CHINA, "mars")]),
+)
+RIGHTS = st.none() | st.frozensets(st.sampled_from([*NAMES, "vpc2"]))
+BANNED = st.dictionaries(
+    st.tuples(
+        st.sampled_from([*NAMES, "vpc2"]),
+        st.sampled_from(["10.0.3.1:8000", "10.0.3.2:8000"]),
+        st.just("qwen"),
+        st.sampled_from(["key1", "key2"]),
+    ),
+    st.builds(Ban, st.floats(0, 20), st.just("ill")),
+)
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> Snapshot:
+    """Five backends, a VPC, one model served by some, a route for some regions."""
+    numbers = st.integers(1, 3)
+    served = draw(st.lists(SERVED, unique_by=lambda one: one.backend, max_size=6))
+    return snapshot(
+        backends=[backend(n, provider=PROVIDER_OF[n], hosts=draw(numbers), keys=draw(numbers)) for n in NAMES],
+        inside=[sovereign("vpc", hosts=2), sovereign("vpc2", weight=2)],
+        models=[model("qwen", served)],
+        regions=draw(st.dictionaries(st.sampled_from(["asia", "china", "default"]), GROUPS)),
+    )
+
+
+def listed_for(config: Snapshot, who: Caller) -> set[str]:
+    """What the route lists for a caller, by the rules of the contract and not by the code's."""
+    regions = config.routes["default"].regions
+    china = who.location.country == "CN"
+    if who.region is None or (china and who.region in {"default", "mars"}):
+        return set()
+    groups = regions.get(who.region, () if china else regions.get("default", ()))
+    return {name for group in groups for name in group}
+
+
+@given(configurations(), CALLS, PLACES, RIGHTS, BANNED, st.integers(0, 2**32))
+def test_a_plan_holds_only_what_policy_allows_and_explains_everything(
+    config: Snapshot, asked: Any, place: tuple[Location, str | None], rights: Any, health: Health, seed: int
+) -> None:
+    """Kept is a subset of allowed; every backend of model and route has one reason; a seed decides all of it."""
+    who = Caller(Tenant("t", "default", backends=rights), *place)
+    chosen = plan(asked, who, config, health, 10.0, random.Random(seed))
+    assert chosen == plan(asked, who, config, health, 10.0, random.Random(seed))
+    listed = listed_for(config, who)
+    served = {one.backend: one for one in config.models["qwen"].served_by}
+    names = [candidate.backend for candidate in chosen.candidates]
+    assert sorted(names) == sorted(listed | set(served))
+    assert all(candidate.reason for candidate in chosen.candidates)
+    kept = [candidate.backend for candidate in chosen.candidates if candidate.kept]
+    if isinstance(chosen, Refusal):
+        assert kept == []
+        assert (chosen.kind is RefusalKind.REGION_REFUSED) == (not listed)
+        return
+    assert list(dict.fromkeys(tried(chosen))) == kept == names[: len(kept)]
+    for target in chosen.targets:
+        name = target.backend.id
+        assert isinstance(target.backend, Backend)
+        assert name in listed
+        assert rights is None or name in rights
+        assert gate.allows(asked, config.models["qwen"], served[name], PROVIDERS[target.backend.provider]) is None
+        assert target.health_key not in health or health[target.health_key].until <= 10.0
+    assert len(kept) == 1 or max(Counter(tried(chosen)).values()) <= 2
+
+
+@given(configurations(), CALLS, PLACES, BANNED, BANNED, st.integers(0, 2**32))
+def test_health_only_removes(
+    config: Snapshot, asked: Any, place: tuple[Location, str | None], some: Health, more: Health, seed: int
+) -> None:
+    """With more targets ill never a backend appears that was not there with fewer."""
+    who = Caller(SHOP, *place)
+    worse = {**some, **{key: Ban(1000.0, "ill") for key in more}}
+    few = plan(asked, who, config, worse, 10.0, random.Random(seed))
+    many = plan(asked, who, config, some, 10.0, random.Random(seed))
+    all_of = plan(asked, who, config, HEALTHY, 10.0, random.Random(seed))
+    for less, enough in ((few, many), (many, all_of)):
+        if isinstance(less, Plan):
+            assert set(tried(less)) <= set(tried(enough))
+
+
+@given(configurations(), CALLS, PLACES, RIGHTS, BANNED, st.integers(0, 2**32))
+def test_a_sovereign_call_reaches_the_vpc_or_nothing(
+    config: Snapshot, asked: Any, place: tuple[Location, str | None], rights: Any, health: Health, seed: int
+) -> None:
+    """Whatever the place, the route, the health: no third party, no refusal by region, a reason for each backend."""
+    who = Caller(Tenant("bank", None, sovereign=True, backends=rights), *place)
+    chosen = plan_sovereign(asked, who, config, health, 10.0, random.Random(seed))
+    assert chosen == plan_sovereign(asked, who, config, health, 10.0, random.Random(seed))
+    assert sorted(c.backend for c in chosen.candidates) == sorted(s.backend for s in config.models["qwen"].served_by)
+    if isinstance(chosen, Refusal):
+        assert chosen.kind is not RefusalKind.REGION_REFUSED
+    else:
+        assert {id(target.backend) for target in chosen.targets} <= {id(one) for one in config.sovereign.values()}
+        assert rights is None or set(tried(chosen)) <= rights

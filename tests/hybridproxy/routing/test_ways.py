@@ -1,0 +1,168 @@
+"""Tests of what policy leaves of the configuration for one kind of caller."""
+
+import dataclasses
+
+import pytest
+
+from geo.location import Location
+from hybridproxy.model.backend import TimeoutOverrides, Timeouts
+from hybridproxy.model.plan import Refusal, RefusalKind
+from hybridproxy.model.snapshot import Snapshot, Tenant
+from hybridproxy.routing.ways import MAX_LISTED, MAX_MEMO, Ways, general_ways, sovereign_ways
+from tests.support.make import BANK, CHINA, NOWHERE, SHOP, backend, caller, model, snapshot, sovereign
+
+A, B, C, VPC = backend("a"), backend("b", weight=3), backend("c"), backend("vpc", provider="vllm")
+QWEN = model("qwen", {"a": "A/qwen", "b": "b-qwen", "vpc": "qwen"})
+
+
+def config(**regions: list[list[str]]) -> Snapshot:
+    """Three backends of third parties and one inside, one model."""
+    return snapshot(backends=[A, B, C, VPC], inside=[sovereign("vpc")], models=[QWEN], regions=regions)
+
+
+def reasons(ways: Ways | Refusal) -> dict[str, str]:  # type: ignore[type-arg]
+    """What was dropped, and why."""
+    listed = ways.candidates if isinstance(ways, Refusal) else ways.dropped
+    return {candidate.backend: candidate.reason for candidate in listed}
+
+
+def test_a_route_gives_its_groups_in_order() -> None:
+    """Backends of the region, grouped as written, each under its own name of the model."""
+    ways = general_ways(config(asia=[["b", "a"], ["vpc"]]), caller(), "qwen")
+    assert isinstance(ways, Ways)
+    assert [[way.kept.backend for way in group] for group in ways.groups] == [["b", "a"], ["vpc"]]
+    assert [way.weight for way in ways.groups[0]] == [3, 1]
+    assert ways.groups[0][1].targets[0][0][1].model == "A/qwen"
+    assert ways.dropped == ()
+
+
+def test_policy_says_why_it_drops_a_backend() -> None:
+    """Not serving the model, not the tenant's, not in the route: each backend once, with the first reason."""
+    tenant = Tenant("t", "default", backends=frozenset({"a", "c"}))
+    ways = general_ways(config(asia=[["b", "c"], ["a"], ["a", "c"]]), caller(tenant), "qwen")
+    assert reasons(ways) == {
+        "b": "not among the tenant's backends",
+        "c": "does not serve the model",
+        "vpc": "not in the route for region asia",
+    }
+    assert isinstance(ways, Ways)
+    assert [[way.kept.backend for way in group] for group in ways.groups] == [["a"]]
+
+
+def test_a_backends_own_timeouts_stand_in_its_targets() -> None:
+    """The route's times hold for the call, the backend's for its attempts."""
+    slow = backend("a", timeouts=TimeoutOverrides(first_token=60))
+    made = snapshot(backends=[slow], models=[QWEN], regions={"asia": [["a"]]}, timeouts=Timeouts(connect=1, total=9))
+    ways = general_ways(made, caller(), "qwen")
+    assert isinstance(ways, Ways)
+    assert ways.timeouts == Timeouts(connect=1, total=9)
+    assert ways.groups[0][0].targets[0][0][1].timeouts == Timeouts(connect=1, first_token=60, total=9)
+
+
+@pytest.mark.parametrize("region", ["europe", "default"])
+def test_a_region_without_an_entry_takes_the_routes_default(region: str) -> None:
+    """Most regions need no list of their own."""
+    ways = general_ways(config(asia=[["b"]], default=[["a"]]), caller(location=NOWHERE, region=region), "qwen")
+    assert isinstance(ways, Ways)
+    assert ways.groups[0][0].kept.backend == "a"
+    assert ways.groups[0][0].kept.reason == f"region {region}"
+
+
+@pytest.mark.parametrize(
+    ("regions", "region", "location", "why"),
+    [
+        ({"asia": [["a"]]}, None, NOWHERE, "calls from an unknown country are refused: no configured region takes it"),
+        ({"china": []}, "china", CHINA, "calls from region 'china' (CN) are refused: its route lists no backend"),
+        ({"asia": []}, "asia", NOWHERE, "calls from region 'asia' (an unknown country) are refused: its route lists"),
+        ({"asia": [["a"]]}, "mars", NOWHERE, "the route has no entry for it"),
+        ({"default": []}, "mars", NOWHERE, "its route lists no backend"),
+        ({"default": [["a"]]}, "china", CHINA, "calls from region 'china' (CN) are refused: the route has no entry"),
+        ({"default": [["a"]]}, "default", CHINA, "calls from CN are refused: no configured region takes it"),
+        ({"default": [["a"]]}, None, CHINA, "calls from CN are refused: no configured region takes it"),
+    ],
+)
+def test_a_refused_region_says_which_and_why(
+    regions: dict[str, list[list[str]]], region: str | None, location: Location, why: str
+) -> None:
+    """Mainland China never falls through to the default entry, and every backend of the model has its reason."""
+    who = dataclasses.replace(caller(region=region), location=location)
+    refusal = general_ways(config(**regions), who, "qwen")
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is RefusalKind.REGION_REFUSED
+    assert why in refusal.message
+    assert reasons(refusal) == dict.fromkeys(["a", "b", "vpc"], f"refused for region {region or 'none'}")
+    assert refusal.retry_after is None
+
+
+def test_mainland_china_is_served_where_its_region_has_an_entry() -> None:
+    """An operator who has settled the law writes a route for it."""
+    ways = general_ways(config(china=[["a"]], default=[["b"]]), caller(location=CHINA, region="china"), "qwen")
+    assert isinstance(ways, Ways)
+    assert ways.groups[0][0].kept.backend == "a"
+
+
+@pytest.mark.parametrize("location", [CHINA, NOWHERE])
+@pytest.mark.parametrize("region", [None, "asia", "china"])
+def test_a_sovereign_tenant_gets_the_vpc_wherever_it_is(location: Location, region: str | None) -> None:
+    """Its location refuses nothing and grants nothing."""
+    who = dataclasses.replace(caller(BANK, region=region), location=location)
+    ways = sovereign_ways(config(asia=[["a"]], china=[]), who, "qwen")
+    assert isinstance(ways, Ways)
+    assert [[way.kept.backend for way in group] for group in ways.groups] == [["vpc"]]
+    assert set(reasons(ways).values()) == {"outside the VPC; the tenant is sovereign"}
+    assert set(reasons(ways)) == {"a", "b"}
+
+
+def test_a_sovereign_tenants_own_list_narrows_the_vpc() -> None:
+    """It may be given some of the clusters only."""
+    made = snapshot(inside=[sovereign("v1"), sovereign("v2")], models=[model("qwen", {"v1": "q", "v2": "q"})])
+    ways = sovereign_ways(made, caller(dataclasses.replace(BANK, backends=frozenset({"v2"}))), "qwen")
+    assert isinstance(ways, Ways)
+    assert [way.kept.backend for way in ways.groups[0]] == ["v2"]
+    assert reasons(ways) == {"v1": "not among the tenant's backends"}
+
+
+def test_an_unknown_model_is_refused_with_those_that_may_be_used() -> None:
+    """The caller sees at once that a name was misspelt; a tenant's list is never longer than it can read."""
+    many = [model(f"m{i:02}", {"a": "x"}) for i in range(MAX_LISTED + 3)]
+    made = snapshot(backends=[A], models=many, regions={"asia": [["a"]]})
+    refusal = general_ways(made, caller(), "qwem")
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is RefusalKind.UNKNOWN_MODEL
+    assert refusal.message.startswith("there is no model 'qwem' here; you may use: m00, m01")
+    assert refusal.message.endswith("m19 and 3 more")
+
+
+def test_a_tenant_that_may_use_nothing_is_told_so() -> None:
+    """Sovereign or not; a model that exists for others is unknown to it."""
+    for ways in (
+        general_ways(config(asia=[["a"]]), caller(dataclasses.replace(SHOP, models=())), "qwen"),
+        sovereign_ways(config(), caller(dataclasses.replace(BANK, models=())), "qwen"),
+    ):
+        assert isinstance(ways, Refusal)
+        assert ways.message == "there is no model 'qwen' here; you may use none"
+
+
+def test_what_was_worked_out_is_used_again_for_the_same_kind_of_caller_only() -> None:
+    """A different right, region or country is a different question."""
+    made = config(asia=[["a"]], europe=[["b"]], default=[["a"]])
+    first = general_ways(made, caller(), "qwen")
+    assert general_ways(made, caller(), "qwen") is first
+    others = [
+        general_ways(made, caller(region="europe"), "qwen"),
+        general_ways(made, caller(dataclasses.replace(SHOP, backends=frozenset({"b"}))), "qwen"),
+        general_ways(made, caller(dataclasses.replace(SHOP, models=("llama",))), "qwen"),
+        sovereign_ways(made, caller(BANK), "qwen"),
+    ]
+    assert all(other is not first for other in others)
+    assert isinstance(general_ways(made, caller(region="mars"), "qwen"), Ways)
+    assert isinstance(general_ways(made, caller(location=CHINA, region="mars"), "qwen"), Refusal)
+    assert sovereign_ways(made, caller(BANK), "qwen") is others[-1]
+
+
+def test_names_that_a_wildcard_covers_cannot_fill_the_memory() -> None:
+    """A tenant that makes up names costs time, not memory."""
+    made = snapshot(backends=[A], models=[model("*", {"a": "*"})], regions={"asia": [["a"]]})
+    for i in range(MAX_MEMO + 10):
+        general_ways(made, caller(), f"name-{i}")
+        assert len(made.memo) <= MAX_MEMO

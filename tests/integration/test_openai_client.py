@@ -1,0 +1,278 @@
+"""The official OpenAI client against the proxy: what an application's `except` and `for` get to see."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+from tests.support.stack import BANK, BEIJING, SHOP, SINGAPORE, SMALL, Stack, chat, running
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "tells the weather",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+
+
+async def calls(stack: Stack) -> list[dict[str, Any]]:
+    """Return what the proxy logged of the calls it got."""
+    return [line for line in await stack.lines() if line["event"] == "call.finished"]
+
+
+def break_all(stack: Stack, fault: dict[str, object]) -> None:
+    """Have every backend that a caller in Toronto may use fail."""
+    for name in ("together", "openrouter", "dashscope"):
+        stack.sim(name).behave({"fault": fault})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "raises", "code"),
+    [
+        ({"kind": "status", "status": 429}, openai.RateLimitError, "upstream_throttled"),
+        ({"kind": "status", "status": 500}, openai.InternalServerError, "upstream_error"),
+        ({"kind": "status", "status": 503}, openai.InternalServerError, "upstream_overloaded"),
+        ({"kind": "status", "status": 401}, openai.InternalServerError, "upstream_credential"),
+        ({"kind": "cut", "before_head": True}, openai.InternalServerError, "upstream_cut"),
+        ({"kind": "redirect"}, openai.InternalServerError, "upstream_redirect"),
+    ],
+    ids=lambda v: "-".join(str(x) for x in v.values()) if isinstance(v, dict) else None,
+)
+async def test_when_every_backend_failed_the_client_does_not_ask_again(
+    stack: Stack, fault: dict[str, object], raises: type[openai.APIStatusError], code: str, stream: bool
+) -> None:
+    """The proxy has tried three backends; a client with two retries sends one request and raises the right class."""
+    break_all(stack, fault)
+    client = stack.openai(max_retries=2)
+    with pytest.raises(raises) as raised:
+        await client.chat.completions.create(**chat(), stream=stream)
+    assert type(raised.value) is raises
+    assert raised.value.code == code
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    assert raised.value.request_id == raised.value.response.headers["x-request-id"]
+    (call,) = await calls(stack)
+    assert call["attempts"] == 3
+    assert call["id"] == raised.value.request_id
+    assert [len(stack.received(name)) for name in ("together", "openrouter", "dashscope")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("key", "address", "body", "raises", "code"),
+    [
+        ("hp_" + "x" * 43, SINGAPORE, {}, openai.AuthenticationError, "invalid_api_key"),
+        (SHOP, BEIJING, {}, openai.PermissionDeniedError, "region_refused"),
+        (SHOP, SINGAPORE, {"model": "nope"}, openai.NotFoundError, "model_not_found"),
+        (SMALL, SINGAPORE, {"model": "qwen"}, openai.NotFoundError, "model_not_found"),
+        (SHOP, SINGAPORE, {"messages": []}, openai.BadRequestError, None),
+        (SHOP, SINGAPORE, {"model": "only-us"}, openai.BadRequestError, "no_backend_allowed"),
+    ],
+    ids=["unknown key", "refused region", "unknown model", "not the tenant's model", "no messages", "no backend here"],
+)
+async def test_each_refusal_is_its_own_class(
+    stack: Stack,
+    key: str,
+    address: str,
+    body: dict[str, Any],
+    raises: type[openai.APIStatusError],
+    code: str | None,
+) -> None:
+    """What the caller did wrong arrives as the class an application catches, is not repeated, and reaches no backend."""
+    client = stack.openai(key, address, max_retries=2)
+    with pytest.raises(openai.APIStatusError) as raised:
+        await client.chat.completions.create(**{**chat(), **body})
+    assert type(raised.value) is raises
+    assert code is None or raised.value.code == code
+    assert isinstance(raised.value.body, dict)
+    assert raised.value.body["message"]
+    assert len(await calls(stack)) == 1
+    assert not any(stack.received(name) for name in ("dashscope", "together", "openrouter", "vllm"))
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("together.context_length", "context_length_exceeded"), ("openrouter.moderation", "content_policy_violation")],
+)
+async def test_what_the_upstream_says_of_the_input_is_a_bad_request(stack: Stack, name: str, code: str) -> None:
+    """An input that no backend can take is the caller's to change: BadRequestError, not an upstream's status."""
+    provider = name.partition(".")[0]
+    break_all(stack, {"kind": "status", "status": 503})
+    stack.sim(provider).behave({"fault": {"kind": "named", "name": name}})
+    if provider == "openrouter":
+        stack.sim("together").behave({"fault": {"kind": "status", "status": 503}})
+    with pytest.raises(openai.BadRequestError) as raised:
+        await stack.openai(max_retries=2).chat.completions.create(**chat())
+    assert raised.value.code == code
+    assert len(await calls(stack)) == 1
+
+
+async def test_a_busy_sovereign_cluster_is_a_server_error_and_no_rate_limit_of_others(stack: Stack) -> None:
+    """The bank's own cluster failing is an InternalServerError, asked once."""
+    stack.sim("vllm").behave({"fault": {"kind": "status", "status": 500}})
+    with pytest.raises(openai.InternalServerError) as raised:
+        await stack.openai(BANK, max_retries=2).chat.completions.create(**chat())
+    assert raised.value.status_code == 503
+    assert len(await calls(stack)) == 1
+
+
+async def test_while_backends_rest_the_client_waits_as_told_and_then_succeeds(stack: Stack) -> None:
+    """With every backend just throttled the proxy names a time; a client with retries comes back after it."""
+    for name in ("together", "openrouter", "dashscope"):
+        stack.sim(name).behave({"fault": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 1}})
+    client = stack.openai(max_retries=2)
+    with pytest.raises(openai.RateLimitError):
+        await client.chat.completions.create(**chat())
+    begun = time.monotonic()
+    answer = await client.with_options(max_retries=4).chat.completions.create(**chat())
+    assert answer.choices[0].finish_reason == "stop"
+    assert time.monotonic() - begun < 15
+    statuses = [call["status"] for call in await calls(stack)]
+    assert statuses[0] == 429
+    assert statuses[-1] == 200
+    assert set(statuses[1:-1]) <= {503}
+
+
+async def test_tools_arrive_in_pieces_and_whole(stack: Stack) -> None:
+    """Streamed tool calls add up to the call that the same request gets without streaming."""
+    client = stack.openai()
+    whole = await client.chat.completions.create(**chat("weather in Toronto"), tools=TOOLS, tool_choice="required")
+    assert whole.choices[0].finish_reason == "tool_calls"
+    assert whole.choices[0].message.tool_calls is not None
+    names, arguments, finish = "", "", None
+    stream = await client.chat.completions.create(
+        **chat("weather in Toronto"), tools=TOOLS, tool_choice="required", stream=True
+    )
+    pieces = 0
+    async for chunk in stream:
+        for choice in chunk.choices:
+            finish = choice.finish_reason or finish
+            for call in choice.delta.tool_calls or []:
+                pieces += 1
+                assert call.function is not None
+                names += call.function.name or ""
+                arguments += call.function.arguments or ""
+    function = whole.choices[0].message.tool_calls[0].function
+    assert (names, arguments, finish) == (function.name, function.arguments, "tool_calls")
+    assert pieces > 1
+    assert stack.received("together")[-1]["body"]["tools"] == TOOLS
+
+
+async def test_a_tool_call_cut_in_the_middle_is_an_exception(stack: Stack) -> None:
+    """Half of a tool call's arguments is never handed over as the whole."""
+    stack.sim("together").behave({"fault": {"kind": "cut", "after_pieces": 2}, "pace_ms": 5})
+    finish = None
+    with pytest.raises(openai.APIError):
+        async for chunk in await stack.openai().chat.completions.create(
+            **chat("weather in Toronto"), tools=TOOLS, tool_choice="required", stream=True
+        ):
+            finish = chunk.choices[0].finish_reason or finish
+    assert finish is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_two_choices(stack: Stack, stream: bool) -> None:
+    """n=2 gives two whole answers, each with its own finish reason."""
+    client = stack.openai()
+    texts, finishes = {0: "", 1: ""}, {}
+    if stream:
+        async for chunk in await client.chat.completions.create(**chat(), n=2, stream=True):
+            for choice in chunk.choices:
+                texts[choice.index] += choice.delta.content or ""
+                if choice.finish_reason:
+                    finishes[choice.index] = choice.finish_reason
+    else:
+        for one in (await client.chat.completions.create(**chat(), n=2)).choices:
+            texts[one.index] = one.message.content or ""
+            finishes[one.index] = one.finish_reason
+    assert all("hello there" in text for text in texts.values())
+    assert finishes == {0: "stop", 1: "stop"}
+
+
+@pytest.mark.parametrize("given", ["one text", ["one", "two", "three"]])
+async def test_embeddings(stack: Stack, given: str | list[str]) -> None:
+    """One vector for each input, in its order; the client's own base64 encoding is undone on its side."""
+    answer = await stack.openai().embeddings.create(model="qwen", input=given)
+    assert [one.index for one in answer.data] == list(range(1 if isinstance(given, str) else len(given)))
+    assert all(isinstance(number, float) for one in answer.data for number in one.embedding)
+    assert answer.usage.prompt_tokens > 0
+
+
+async def test_usage_of_a_stream(stack: Stack) -> None:
+    """Asked for, the usage is the last chunk."""
+    stream = await stack.openai().chat.completions.create(
+        **chat(), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in stream]
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens > 0
+
+
+async def test_the_decision_is_there_for_whoever_is_curious(stack: Stack) -> None:
+    """The raw response has the headers that say who answered and why."""
+    raw = await stack.openai().chat.completions.with_raw_response.create(**chat())
+    assert raw.headers["x-hybridproxy-backend"] == "together-us"
+    assert raw.headers["x-hybridproxy-attempts"] == "1"
+    assert "together-us" in raw.headers["x-hybridproxy-decision"]
+    assert (await raw.parse()).choices if asyncio.iscoroutine(raw.parse()) else raw.parse().choices
+
+
+async def test_a_client_that_gives_up_stops_the_upstream(stack: Stack) -> None:
+    """The client's own timeout is an APITimeoutError there, and within a second nobody works for it any more."""
+    stack.sim("together").behave({"latency_ms": 60_000})
+    client = stack.openai().with_options(timeout=0.4)
+    with pytest.raises(openai.APITimeoutError):
+        await client.chat.completions.create(**chat())
+    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 1.0)
+    assert not stack.received("openrouter")
+    (call,) = await calls(stack)
+    assert call["status"] == 499
+
+
+async def test_leaving_a_stream_early_stops_the_upstream(stack: Stack) -> None:
+    """An application that has read enough closes the stream, and the upstream stops generating."""
+    stack.sim("together").behave({"pace_ms": 20, "pieces": 5000})
+    stream = await stack.openai().chat.completions.create(**chat(), stream=True)
+    async for chunk in stream:
+        if chunk.choices[0].delta.content:
+            break
+    await stream.close()
+    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 1.0)
+    assert stack.received("together")[0]["pieces_sent"] < 200
+
+
+async def test_our_timeout_is_a_gateway_timeout_asked_once(tmp_path: Path) -> None:
+    """A silence that the proxy gave up on is not repeated by the client, who might pay for it again."""
+    async with running(tmp_path, answer="300ms") as stack:
+        stack.sim("together").behave({"latency_ms": 60_000})
+        with pytest.raises(openai.InternalServerError) as raised:
+            await stack.openai(max_retries=2).chat.completions.create(**chat())
+        assert raised.value.status_code == 504
+        assert raised.value.code == "answer_timeout"
+        assert len(await calls(stack)) == 1
+
+
+async def test_a_key_may_be_rotated_between_calls(stack: Stack) -> None:
+    """The same client with another key is another tenant, on the same connection."""
+    client = stack.openai()
+    assert [model.id async for model in client.models.list()] != [
+        model.id async for model in client.with_options(api_key=SMALL).models.list()
+    ]
+
+
+async def test_the_alias_root_works_as_base_url(stack: Stack) -> None:
+    """An application that points at DashScope today changes the host and nothing else."""
+    async with AsyncOpenAI(
+        api_key=SHOP,
+        base_url=stack.url + "/compatible-mode/v1",
+        max_retries=0,
+        default_headers={"x-forwarded-for": SINGAPORE},
+    ) as client:
+        raw = await client.chat.completions.with_raw_response.create(**chat())
+    assert raw.headers["x-hybridproxy-backend"] == "dashscope-sg"

@@ -1,0 +1,406 @@
+"""The server as a process of its own: how it starts, logs, reloads, drains and refuses to start."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+from tests.support.stack import BANK, CONFIG, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
+
+from hybridproxy.simulator.server import RunningSimulators, SimulatorSpec, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+PROVIDERS = ("dashscope", "together", "openrouter", "vllm")
+LIMITS = {
+    "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "60s", "commit_within": "10s",
+    "body_timeout": "5s", "max_body": "1MB",
+}  # fmt: skip
+STARTS_WITHIN = 3.0
+"""Seconds on a busy machine; the target on an idle one is 1.5."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the secrets the file names, and nothing else that hybridproxy reads."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYBRIDPROXY", "AIOHTTP"))}
+    return kept | ENVIRON | {"PYTHONPATH": str(ROOT)} | more
+
+
+class Server:
+    """One `hybridproxy serve`, ended by its own id whatever the test does."""
+
+    def __init__(self, file: Path, port: int, process: asyncio.subprocess.Process, folder: Path) -> None:
+        self.file = file
+        self.port = port
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self._out, self._err = folder / "out.jsonl", folder / "err.txt"
+
+    @property
+    def errors(self) -> str:
+        """Everything on stderr."""
+        return self._err.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log on stdout; the last line may be half written."""
+        return [orjson.loads(line) for line in self._out.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's events of one name."""
+        return [line for line in self.lines() if line["event"] == name]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    async def logged(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until the log has so many events of one name."""
+        await until(lambda: len(self.events(name)) >= count)
+        return self.events(name)
+
+    async def ended(self, seconds: float = 10.0) -> int:
+        """Wait for the end and return the exit status."""
+        return await asyncio.wait_for(self.process.wait(), seconds)
+
+    async def ready(self, http: aiohttp.ClientSession) -> None:
+        """Wait until the load balancer would send traffic."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with http.get(self.url + "/readyz") as response:
+                        if response.status == 200:
+                            return
+                except aiohttp.ClientConnectionError:
+                    pass
+                assert self.process.returncode is None, self.errors
+                await asyncio.sleep(0.01)
+
+    def call(self, http: aiohttp.ClientSession, key: str = SHOP, **body: Any) -> Any:
+        """Call a model from Toronto."""
+        headers = {"authorization": f"Bearer {key}", "x-forwarded-for": TORONTO}
+        return http.post(self.url + "/v1/chat/completions", headers=headers, json=chat(**body))
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for something that another process brings about."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def taken_port() -> socket.socket:
+    """Return a socket that listens, so that nobody else can on its port."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@pytest.fixture
+async def simulators() -> AsyncIterator[RunningSimulators]:
+    """Simulated upstreams in this process."""
+    started = await serve([SimulatorSpec(provider) for provider in PROVIDERS])
+    yield started
+    await started.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def file(tmp_path: Path, simulators: RunningSimulators, unused_tcp_port_factory: Callable[[], int]) -> Path:
+    """A configuration that names the simulators and two free ports."""
+    urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
+    digests = {"shop": digest(SHOP), "bank": digest(BANK), "small": digest(SMALL)}
+    text = CONFIG.format(**LIMITS, **urls, **digests, admin=unused_tcp_port_factory())
+    path = tmp_path / "hybridproxy.yaml"
+    path.write_text(text.replace("port: 0, trusted", f"port: {unused_tcp_port_factory()}, trusted"))
+    return path
+
+
+def port_of(file: Path) -> int:
+    """Return the data port that a file names."""
+    return int(file.read_text().partition("listen: {host: 127.0.0.1, port: ")[2].partition(",")[0])
+
+
+@asynccontextmanager
+async def server(file: Path, *, out: int | None = None, **env: str) -> AsyncIterator[Server]:
+    """Run `python -m hybridproxy serve --config FILE`; stdout and stderr go to files beside it, or stdout to `out`."""
+    with (file.parent / "out.jsonl").open("ab") as stdout, (file.parent / "err.txt").open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hybridproxy", "serve", "--config", str(file),
+            cwd=file.parent, env=environment(**env), stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout if out is None else out, stderr=stderr,
+        )  # fmt: skip
+    try:
+        yield Server(file, port_of(file), process, file.parent)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_it_is_ready_quickly(file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession) -> None:
+    """From the command to traffic in seconds: the best of three starts, since the machine may be busy."""
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        async with server(file) as proxy:
+            await proxy.ready(http)
+            took.append(time.monotonic() - begun)
+        if took[-1] <= STARTS_WITHIN:
+            break
+    print(f"ready after {min(took):.2f} s")  # noqa: T201 - the measured figure
+    assert min(took) <= STARTS_WITHIN
+
+
+async def test_the_log_has_one_line_a_call(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """stdout has one JSON line for each call, the call's id in it, and stderr has nothing."""
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        (started,) = await proxy.logged("server.started")
+        assert (started["host"], started["port"], started["pid"]) == ("127.0.0.1", proxy.port, proxy.process.pid)
+        ids = []
+        for key, body, status in (
+            (SHOP, {}, 200), (SHOP, {"stream": True}, 200), (BANK, {}, 200), (SHOP, {"model": "nope"}, 404),
+            ("hp_" + "x" * 43, {}, 401),
+        ):  # fmt: skip
+            async with proxy.call(http, key, **body) as response:
+                assert response.status == status
+                await response.read()
+                ids.append((response.headers["x-request-id"], status))
+        calls = await proxy.logged("call.finished", len(ids))
+        assert [(line["id"], line["status"]) for line in calls] == ids
+        assert all({"time", "tenant", "region", "backend", "attempts", "ms"} <= line.keys() for line in calls)
+        assert proxy.errors == ""
+
+
+async def test_sighup_takes_a_good_file_and_refuses_a_bad_one(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """A good file holds for the next call; after a bad one the old one stays, and the log has the mistakes."""
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        good = file.read_text().replace("north-america: [together-us, openrouter-us,", "north-america: [openrouter-us,")
+        file.write_text(good)
+        proxy.signal(signal.SIGHUP)
+        (reloaded,) = await proxy.logged("config.reloaded")
+        assert reloaded["needs_restart"] is False
+        async with proxy.call(http) as response:
+            assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
+        for bad in (good + "nonsense: 1\n", "{", ""):
+            seen = len(proxy.events("config.refused"))
+            file.write_text(bad)
+            proxy.signal(signal.SIGHUP)
+            refused = (await proxy.logged("config.refused", seen + 1))[-1]
+            assert refused["mistakes"][0].startswith(f"{file}:")
+        file.unlink()
+        proxy.signal(signal.SIGHUP)
+        await proxy.logged("config.refused", 4)
+        async with proxy.call(http) as response:
+            assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
+        file.write_text(good.replace(f"port: {proxy.port}", "port: 0"))
+        proxy.signal(signal.SIGHUP)
+        assert (await proxy.logged("config.reloaded", 2))[-1]["needs_restart"] is True
+        async with proxy.call(http) as response:
+            assert response.status == 200
+        assert proxy.errors == ""
+
+
+async def test_sighup_with_a_broken_country_database_keeps_the_old_one(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """A database that is none is a mistake like others: logged as config.refused, and nothing is lost."""
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        (file.parent / "geo.mmdb").write_text("not a database")
+        file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+        proxy.signal(signal.SIGHUP)
+        (refused,) = await proxy.logged("config.refused")
+        assert "geo.mmdb" in refused["mistakes"][0]
+        async with proxy.call(http) as response:
+            assert response.headers["x-hybridproxy-region"] == "north-america"
+        assert proxy.errors == ""
+
+
+async def test_the_reload_command_reaches_the_running_server(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """`hybridproxy reload` with the server's own file: one word, and the log has it."""
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        command = [sys.executable, "-m", "hybridproxy", "reload", "--config", str(file)]
+        asked = await asyncio.create_subprocess_exec(*command, env=environment(), stdout=asyncio.subprocess.PIPE)
+        out, _ = await asyncio.wait_for(asked.communicate(), 20)
+        assert (asked.returncode, out) == (0, b"reloaded\n")
+        await proxy.logged("config.reloaded")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_the_stream_under_way_end(
+    number: signal.Signals, file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """Told to stop in the middle of a stream, the server ends it complete, takes no new connection, exits with 0."""
+    simulators["together"].behave({"pace_ms": 20, "pieces": 60})
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        async with proxy.call(http, stream=True) as response:
+            await response.content.readany()
+            proxy.signal(number)
+            await proxy.logged("server.draining")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", proxy.port)
+            assert (await response.read()).endswith(b"data: [DONE]\n\n")
+        assert await proxy.ended() == 0
+        assert proxy.events("server.draining")[0]["in_flight"] == 1
+        assert [line["event"] for line in proxy.lines()][-2:] == ["call.finished", "server.stopped"]
+        assert proxy.events("call.finished")[0]["status"] == 200
+        assert proxy.errors == ""
+
+
+async def test_a_second_sigterm_ends_it_at_once(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """Who does not want to wait signals again: the stream is cut, seen as cut, logged, and the exit status is 0."""
+    simulators["together"].behave({"pace_ms": 50, "pieces": 10_000})
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        async with proxy.call(http, stream=True) as response:
+            await response.content.readany()
+            proxy.signal(signal.SIGTERM)
+            await proxy.logged("server.draining")
+            proxy.signal(signal.SIGTERM)
+            begun = time.monotonic()
+            got = b""
+            with pytest.raises(aiohttp.ClientPayloadError):
+                while part := await response.content.readany():
+                    got += part
+            assert b"[DONE]" not in got
+        assert await proxy.ended(5) == 0
+        assert time.monotonic() - begun < 3
+        assert len(proxy.events("call.finished")) == 1
+        assert proxy.lines()[-1]["event"] == "server.stopped"
+        assert proxy.errors == ""
+
+
+async def test_the_load_balancer_may_notice_before_the_port_closes(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """During `drain_delay` readyz says 503, livez 200, and calls that still come are served."""
+    file.write_text(file.read_text().replace("trusted_proxies", "drain_delay: 1s, trusted_proxies", 1))
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        proxy.signal(signal.SIGTERM)
+        await proxy.logged("server.draining")
+        for path, status in (("/readyz", 503), ("/livez", 200)):
+            async with http.get(proxy.url + path) as response:
+                assert response.status == status
+        async with proxy.call(http) as response:
+            assert response.status == 200
+            assert response.headers["connection"] == "close"
+        assert await proxy.ended() == 0
+
+
+async def test_killed_outright_it_can_start_again_at_once(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """After the kernel killed it with connections open, the next process gets the same port."""
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        async with proxy.call(http) as response:
+            assert response.status == 200
+        proxy.signal(signal.SIGKILL)
+        assert await proxy.ended() == -signal.SIGKILL
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        async with proxy.call(http) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize("section", ["listen", "admin"])
+async def test_a_taken_port_is_told_with_the_option_that_moves_it(section: str, file: Path) -> None:
+    """A port that somebody else has: status 2, and one line that names address, reason and option."""
+    text = file.read_text()
+    before = text.partition(f"{section}: {{host: 127.0.0.1, port: ")[2].partition(",")[0]
+    with taken_port() as other:
+        port = other.getsockname()[1]
+        file.write_text(text.replace(f"port: {before},", f"port: {port},"))
+        async with server(file) as proxy:
+            assert await proxy.ended() == 2
+            assert proxy.errors.count("\n") == 1
+            assert f"127.0.0.1:{port}" in proxy.errors
+            assert f"{section}.port" in proxy.errors
+            assert "something else listens there" in proxy.errors
+
+
+async def test_several_workers_are_told_to_be_one(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """`workers: 4` serves with one process and says so."""
+    file.write_text(file.read_text().replace("trusted_proxies", "workers: 4, trusted_proxies", 1))
+    async with server(file) as proxy:
+        await proxy.ready(http)
+        assert proxy.errors == "hybridproxy: listen.workers: this version runs one worker\n"
+        async with proxy.call(http) as response:
+            assert response.status == 200
+        assert len(await proxy.logged("server.started")) == 1
+
+
+async def test_an_unset_variable_is_told(file: Path) -> None:
+    """A secret that is not in the environment keeps the server from starting: status 1, the variable and the place."""
+    file.write_text(file.read_text().replace("${TOGETHER}", "${NOT_SET_ANYWHERE}"))
+    async with server(file) as proxy:
+        assert await proxy.ended() == 1
+        assert "NOT_SET_ANYWHERE" in proxy.errors
+        assert "backends.together-us.api_key" in proxy.errors
+        assert proxy.lines() == []
+
+
+async def test_a_broken_country_database_is_told(file: Path) -> None:
+    """A database that is none keeps the server from starting, in words."""
+    (file.parent / "geo.mmdb").write_text("not a database")
+    file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+    async with server(file) as proxy:
+        assert await proxy.ended() in {1, 2}
+        assert "geo.mmdb" in proxy.errors
+        assert "Traceback" not in proxy.errors
+
+
+async def test_without_the_c_parser_it_refuses_to_start(file: Path) -> None:
+    """aiohttp's slow and laxer parser in Python never faces strangers."""
+    async with server(file, AIOHTTP_NO_EXTENSIONS="1") as proxy:
+        assert await proxy.ended() == 2
+        assert proxy.errors == (
+            "hybridproxy: aiohttp's C parser is not loaded: install its wheel and unset AIOHTTP_NO_EXTENSIONS\n"
+        )
+
+
+async def test_nobody_reading_the_log_does_not_stop_it(
+    file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
+) -> None:
+    """`hybridproxy serve | head -1`: when the reader has left, calls are served as before, and the end is clean."""
+    reading, writing = os.pipe()
+    async with server(file, out=writing) as proxy:
+        os.close(writing)
+        await proxy.ready(http)
+        line = await asyncio.to_thread(os.read, reading, 65536)
+        assert orjson.loads(line.splitlines()[0])["event"] == "server.started"
+        os.close(reading)
+        for _ in range(3):
+            async with proxy.call(http) as response:
+                assert response.status == 200
+            await asyncio.sleep(0.15)  # longer than lines are collected: each call's line meets the closed pipe
+        proxy.signal(signal.SIGTERM)
+        assert await proxy.ended() == 0
+        assert proxy.errors == ""
