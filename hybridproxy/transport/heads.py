@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib import metadata
 from typing import Final
 
@@ -73,6 +74,7 @@ def request_head(prefix: bytes, length: int, extra: Iterable[tuple[str, str]]) -
     return b"%b%d%b\r\n\r\n" % (prefix, length, rest.encode("latin-1"))
 
 
+@lru_cache(64)
 def _name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         raise ValueError("the name of an extra header is not valid")
@@ -83,6 +85,8 @@ def _name(name: str) -> str:
 
 def _value(name: str, value: str) -> str:
     """Return a value that ends where it seems to: a line break in it would start a header of its own."""
+    if value.isascii() and value.isprintable():
+        return value
     if _CONTROL.search(value):
         raise ValueError(f"the value of the header {name} holds a control character")
     try:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
-from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBackend, Tls
+from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
 from hybridproxy.transport.dial import Locate, locate_any, locate_literal
@@ -20,7 +20,8 @@ from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 MAX_LANES: Final = 4096
 
-_LaneKey = tuple[Endpoint, Credential, Tls, tuple[str, ...], str, bool]
+_Lane = tuple[Target[Backend] | Target[SovereignBackend], ConnectionPool, bytes]
+"""A target, with the pool of its connections and the beginning of its requests' heads."""
 
 
 class _Network:
@@ -32,7 +33,7 @@ class _Network:
         self.common = Common(sweep, locate, max_idle, idle_timeout)
         self._loop = asyncio.get_running_loop()
         self._pools: dict[PoolKey, ConnectionPool] = {}
-        self._lanes: dict[_LaneKey, tuple[ConnectionPool, bytes]] = {}
+        self._lanes: dict[tuple[int, str, bool], _Lane] = {}
         self._closed = False
 
     def start(
@@ -60,19 +61,24 @@ class _Network:
     def _lane(
         self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
     ) -> tuple[ConnectionPool, bytes]:
-        endpoint, backend = target.endpoint, target.backend
-        key = (endpoint, target.credential, backend.tls, backend.allow_cidrs, request.path, request.stream)
+        # targets live as long as their configuration, and a lane keeps its own: so its id stands for it
+        key = (id(target), request.path, request.stream)
         lane = self._lanes.get(key)
         if lane is None:
-            prefix = request_prefix(endpoint, target.credential, request.path, stream=request.stream)
-            pool_key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
-            pool = self._pools.get(pool_key)
-            if pool is None:
-                pool = self._pools[pool_key] = ConnectionPool(pool_key, self.common)
+            lane = self._new_lane(target, request)
             if len(self._lanes) >= MAX_LANES:
                 self._lanes.clear()
-            lane = self._lanes[key] = (pool, prefix)
-        return lane
+            self._lanes[key] = lane
+        return lane[1], lane[2]
+
+    def _new_lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
+        endpoint, backend = target.endpoint, target.backend
+        prefix = request_prefix(endpoint, target.credential, request.path, stream=request.stream)
+        pool_key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
+        pool = self._pools.get(pool_key)
+        if pool is None:
+            pool = self._pools[pool_key] = ConnectionPool(pool_key, self.common)
+        return target, pool, prefix
 
     def retain(self, keys: Collection[PoolKey]) -> None:
         self._lanes.clear()

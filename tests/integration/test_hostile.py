@@ -353,7 +353,8 @@ async def leaves(stack: Stack, phase: str, rng: random.Random, *, stream: bool) 
                 await reader.read(1)
             elif phase == "stream":
                 for _ in range(rng.randrange(1, 12)):
-                    await reader.read(200)
+                    if len(await reader.read(200)) < 200 and not stream:
+                        break
             elif phase == "end":
                 await reader.readuntil(b"0\r\n\r\n" if stream else b"}}}")
     finally:

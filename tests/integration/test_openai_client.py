@@ -1,6 +1,5 @@
 """The official OpenAI client against the proxy: what an application's `except` and `for` get to see."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI
-from tests.support.stack import BANK, BEIJING, SHOP, SINGAPORE, SMALL, Stack, chat, running
+from tests.support.stack import BANK, BEIJING, SHOP, SINGAPORE, SMALL, TORONTO, Stack, chat, running
 
 TOOLS = [
     {
@@ -27,22 +26,30 @@ async def calls(stack: Stack) -> list[dict[str, Any]]:
     return [line for line in await stack.lines() if line["event"] == "call.finished"]
 
 
+THROTTLED = {"together": "rate_limit", "openrouter": "platform_rate_limit", "dashscope": "throttling"}
+
+
 def break_all(stack: Stack, fault: dict[str, object]) -> None:
     """Have every backend that a caller in Toronto may use fail."""
-    for name in ("together", "openrouter", "dashscope"):
+    for name in THROTTLED:
         stack.sim(name).behave({"fault": fault})
+
+
+def throttle_all(stack: Stack, **more: object) -> None:
+    """Have every backend that a caller in Toronto may use say, in its own words, that there were too many calls."""
+    for name, error in THROTTLED.items():
+        stack.sim(name).behave({"fault": {"kind": "named", "name": f"{name}.{error}", **more}})
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("fault", "raises", "code"),
     [
-        ({"kind": "status", "status": 429}, openai.RateLimitError, "upstream_throttled"),
         ({"kind": "status", "status": 500}, openai.InternalServerError, "upstream_error"),
         ({"kind": "status", "status": 503}, openai.InternalServerError, "upstream_overloaded"),
         ({"kind": "status", "status": 401}, openai.InternalServerError, "upstream_credential"),
         ({"kind": "cut", "before_head": True}, openai.InternalServerError, "upstream_cut"),
-        ({"kind": "redirect"}, openai.InternalServerError, "upstream_redirect"),
+        ({"kind": "redirect", "location": "http://127.0.0.1:9/"}, openai.InternalServerError, "upstream_redirect"),
     ],
     ids=lambda v: "-".join(str(x) for x in v.values()) if isinstance(v, dict) else None,
 )
@@ -62,6 +69,17 @@ async def test_when_every_backend_failed_the_client_does_not_ask_again(
     assert call["attempts"] == 3
     assert call["id"] == raised.value.request_id
     assert [len(stack.received(name)) for name in ("together", "openrouter", "dashscope")] == [1, 1, 1]
+
+
+async def test_when_every_backend_throttles_it_is_a_rate_limit_asked_once(stack: Stack) -> None:
+    """Too many calls everywhere is a RateLimitError; the client does not add to them, though it has retries left."""
+    throttle_all(stack)
+    with pytest.raises(openai.RateLimitError) as raised:
+        await stack.openai(max_retries=2).chat.completions.create(**chat())
+    assert raised.value.code == "upstream_throttled"
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    (call,) = await calls(stack)
+    assert call["attempts"] == 3
 
 
 @pytest.mark.parametrize(
@@ -97,18 +115,18 @@ async def test_each_refusal_is_its_own_class(
 
 
 @pytest.mark.parametrize(
-    ("name", "code"),
-    [("together.context_length", "context_length_exceeded"), ("openrouter.moderation", "content_policy_violation")],
+    ("name", "model", "code"),
+    [
+        ("together.context_length", "only-us", "context_length_exceeded"),
+        ("openrouter.moderation", "free/qwen3", "content_policy_violation"),
+    ],
 )
-async def test_what_the_upstream_says_of_the_input_is_a_bad_request(stack: Stack, name: str, code: str) -> None:
+async def test_what_the_upstream_says_of_the_input_is_a_bad_request(stack: Stack, name: str, model: str, code: str) -> None:
     """An input that no backend can take is the caller's to change: BadRequestError, not an upstream's status."""
-    provider = name.partition(".")[0]
-    break_all(stack, {"kind": "status", "status": 503})
+    provider, _, _ = name.partition(".")
     stack.sim(provider).behave({"fault": {"kind": "named", "name": name}})
-    if provider == "openrouter":
-        stack.sim("together").behave({"fault": {"kind": "status", "status": 503}})
     with pytest.raises(openai.BadRequestError) as raised:
-        await stack.openai(max_retries=2).chat.completions.create(**chat())
+        await stack.openai(max_retries=2).chat.completions.create(**chat(model=model))
     assert raised.value.code == code
     assert len(await calls(stack)) == 1
 
@@ -124,8 +142,7 @@ async def test_a_busy_sovereign_cluster_is_a_server_error_and_no_rate_limit_of_o
 
 async def test_while_backends_rest_the_client_waits_as_told_and_then_succeeds(stack: Stack) -> None:
     """With every backend just throttled the proxy names a time; a client with retries comes back after it."""
-    for name in ("together", "openrouter", "dashscope"):
-        stack.sim(name).behave({"fault": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 1}})
+    throttle_all(stack, headers={"Retry-After": "1"}, times=1)
     client = stack.openai(max_retries=2)
     with pytest.raises(openai.RateLimitError):
         await client.chat.completions.create(**chat())
@@ -204,10 +221,15 @@ async def test_embeddings(stack: Stack, given: str | list[str]) -> None:
     assert answer.usage.prompt_tokens > 0
 
 
-async def test_usage_of_a_stream(stack: Stack) -> None:
-    """Asked for, the usage is the last chunk."""
-    stream = await stack.openai().chat.completions.create(
-        **chat(), stream=True, stream_options={"include_usage": True}
+@pytest.mark.parametrize(
+    ("address", "model"),
+    [(SINGAPORE, "qwen"), (TORONTO, "qwen"), (SINGAPORE, "free/qwen3")],
+    ids=["dashscope", "together", "openrouter"],
+)
+async def test_usage_of_a_stream(stack: Stack, address: str, model: str) -> None:
+    """Asked for, the usage is the last chunk, whichever backend answered."""
+    stream = await stack.openai(address=address).chat.completions.create(
+        **chat(model=model), stream=True, stream_options={"include_usage": True}
     )
     chunks = [chunk async for chunk in stream]
     assert chunks[-1].usage is not None
@@ -220,7 +242,7 @@ async def test_the_decision_is_there_for_whoever_is_curious(stack: Stack) -> Non
     assert raw.headers["x-hybridproxy-backend"] == "together-us"
     assert raw.headers["x-hybridproxy-attempts"] == "1"
     assert "together-us" in raw.headers["x-hybridproxy-decision"]
-    assert (await raw.parse()).choices if asyncio.iscoroutine(raw.parse()) else raw.parse().choices
+    assert raw.parse().choices[0].message.content
 
 
 async def test_a_client_that_gives_up_stops_the_upstream(stack: Stack) -> None:
