@@ -45,6 +45,6 @@ def _ask(opener: urllib.request.OpenerDirector, request: urllib.request.Request)
         answer = error
     with answer:
         result = json_module.load(answer)
-    if not isinstance(result, dict):
-        raise ValueError("what answers there is no hybridproxy")
-    return result
+    if isinstance(result, dict):
+        return result
+    raise ValueError("what answers there is no hybridproxy")

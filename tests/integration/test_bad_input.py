@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from tests.support.stack import BANK, SHOP, SMALL, Stack, chat, running
 
 
@@ -75,10 +76,10 @@ async def test_an_unknown_model_is_404_and_names_the_tenants_own(stack: Stack) -
         (b'{"model": "qwen"}', "invalid_request", "messages"),
         (b'{"model": "qwen", "messages": []}', "invalid_request", "messages"),
         (b'{"model": 7, "messages": [{"role": "user"}]}', "invalid_request", "model"),
-        (b'{"model": "qwen", "messages": [{"role": "user", "content": "x"}], "stream": "yes"}', "invalid_request", "stream"),
+        (b'{"model": "qwen", "messages": [{"role": "user"}], "stream": "yes"}', "invalid_request", "stream"),
         (b'{"Model": "qwen", "messages": [{"role": "user"}]}', "invalid_request", "case"),
         (b'{"model": "qwen", "messages": ' + b"[" * 100 + b"]" * 100 + b"}", "too_complex", "64"),
-        (b'{"model": "qwen", "messages": [{"role": "user"}], "seed": 99999999999999999999}', "number_too_large", "2^53"),
+        (b'{"model": "q", "messages": [{"role": "user"}], "seed": 99999999999999999999}', "number_too_large", "2^53"),
     ],
 )  # fmt: skip
 async def test_a_bad_body_is_400_with_its_place(stack: Stack, body: bytes, code: str, says: str) -> None:
@@ -116,7 +117,7 @@ async def test_a_slow_body_is_408(tmp_path: Path) -> None:
 
 
 async def test_the_client_may_wait_for_100_continue(stack: Stack) -> None:
-    """curl asks before it sends a large body; without an answer it would wait a second."""
+    """Curl asks before it sends a large body; without an answer it would wait a second."""
     body = orjson.dumps(chat())
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.worker.port)
     whole = request(body, "expect: 100-continue")
@@ -136,9 +137,12 @@ async def test_the_client_may_wait_for_100_continue(stack: Stack) -> None:
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.0\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
         b"POST http://evil/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 0\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
         b"content-length: 0\r\n\r\n",
+        (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n"
+            b"content-length: 0\r\n\r\n"
+        ),
     ],
 )
 async def test_broken_http_is_400_as_json_and_closed(stack: Stack, data: bytes) -> None:
@@ -224,7 +228,9 @@ async def test_control_fields_of_a_client_do_not_pass(stack: Stack) -> None:
     assert not {"api_base", "models", "plugins"} & set(sent)
 
 
-async def test_a_bug_of_ours_is_a_500_with_an_id_that_the_log_has(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_of_ours_is_a_500_with_an_id_that_the_log_has(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Even a bug answers in the caller's dialect, and the log says where it was without saying what it was about."""
 
     def broken(*_args: object) -> None:

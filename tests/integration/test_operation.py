@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+
 from tests.support.stack import ENVIRON, SHOP, SINGAPORE, Stack, chat, running
 
 TOKEN = {"authorization": f"Bearer {ENVIRON['ADMIN_TOKEN']}"}
@@ -66,7 +67,9 @@ async def test_metrics_count_calls_by_backend_and_outcome(stack: Stack) -> None:
         assert response.status == 404
     async with stack.http.get(admin_url(stack) + "/metrics", headers=TOKEN) as response:
         text = await response.text()
-    assert 'hybridproxy_calls_total{backend="together-us",code="ok",operation="chat",region="north-america"} 1.0' in text
+    assert (
+        'hybridproxy_calls_total{backend="together-us",code="ok",operation="chat",region="north-america"} 1.0' in text
+    )
     assert 'code="model_not_found"' in text
     assert 'hybridproxy_tokens_total{backend="together-us",kind="completion"}' in text
 

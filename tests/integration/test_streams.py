@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import openai
 import orjson
 import pytest
+
 from tests.support.stack import Stack, chat, running
 
 
@@ -77,7 +79,7 @@ async def test_a_stream_is_the_same_however_it_was_split(stack: Stack, ending: s
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_usage_is_counted_and_shown_only_if_wanted(stack: Stack, wanted: bool) -> None:
     """We ask DashScope for usage; the extra event reaches the caller only if it asked for it, the log has it anyway."""
-    more = {"stream_options": {"include_usage": True}} if wanted else {}
+    more: dict[str, Any] = {"stream_options": {"include_usage": True}} if wanted else {}
     async with stack.post(address="165.21.83.88", json=chat(stream=True, **more)) as response:
         got = [orjson.loads(e[6:]) for e in await events(response) if e.startswith(b"data: {")]
     assert stack.received("dashscope")[0]["body"]["stream_options"] == {"include_usage": True}

@@ -1,16 +1,20 @@
 """The main job: each call is answered from the right place, and the next one takes over in time."""
 
+from typing import cast
+
 import orjson
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
 from tests.support.stack import BANK, BEIJING, BERLIN, SHOP, SINGAPORE, TORONTO, Stack, chat
 
 
-async def ask(client: AsyncOpenAI, **more: object) -> tuple[str, dict[str, str]]:
+async def ask(client: AsyncOpenAI) -> tuple[str, dict[str, str]]:
     """Stream a chat; return its text and the response's headers."""
-    stream = await client.chat.completions.with_raw_response.create(**chat(**more), stream=True)
+    stream = await client.chat.completions.with_raw_response.create(**chat(), stream=True)
     text = ""
-    async for chunk in stream.parse():
+    async for chunk in cast("AsyncStream[ChatCompletionChunk]", stream.parse()):
         for choice in chunk.choices:
             text += choice.delta.content or ""
     return text, dict(stream.headers)

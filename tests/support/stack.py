@@ -20,7 +20,12 @@ SINGAPORE, TORONTO, BEIJING, BERLIN = "165.21.83.88", "128.100.1.1", "114.114.11
 SHOP, BANK, SMALL = ("hp_" + letter * 43 for letter in "sbt")
 
 CONFIG = """
-listen: {{host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.0/8], body_timeout: {body_timeout}, max_body: {max_body}}}
+listen:
+  host: 127.0.0.1
+  port: 0
+  trusted_proxies: [127.0.0.0/8]
+  body_timeout: {body_timeout}
+  max_body: {max_body}
 admin: {{host: 127.0.0.1, port: {admin}, token: "${{ADMIN_TOKEN}}"}}
 regions:
   china: {{countries: [CN]}}
@@ -29,7 +34,7 @@ regions:
   europe: {{continents: [EU]}}
   default: {{}}
 backends:
-  dashscope-sg: {{provider: dashscope, site: singapore, api_key: "${{DASHSCOPE}}", base_url: "{dashscope}", insecure: true}}
+  dashscope-sg: {{provider: dashscope, site: singapore, api_key: "${{DASHSCOPE}}", base_url: "{dashscope}"}}
   together-us: {{provider: together, api_key: "${{TOGETHER}}", base_url: "{together}"}}
   openrouter-us: {{provider: openrouter, api_key: "${{OPENROUTER}}", base_url: "{openrouter}", pin: [deepinfra]}}
   vpc: {{provider: vllm, trust: vpc, api_key: "${{VLLM}}", endpoints: ["{vllm}"], allow_cidrs: [127.0.0.0/8]}}
@@ -38,7 +43,9 @@ models:
     family: qwen3
     served_by: {{dashscope-sg: qwen-sg, together-us: Qwen/Qwen-tput, openrouter-us: qwen/qwen-or, vpc: qwen-vpc}}
   only-us: {{family: qwen3, served_by: {{together-us: only}}}}
-  small-window: {{family: qwen3, served_by: {{together-us: {{name: small, context: 100}}, dashscope-sg: {{name: large, context: 100000}}}}}}
+  small-window:
+    family: qwen3
+    served_by: {{together-us: {{name: small, context: 100}}, dashscope-sg: {{name: large, context: 100000}}}}
   "free/*": {{family: other, served_by: {{openrouter-us: "qwen/*:x"}}}}
 routes:
   default:
@@ -48,13 +55,25 @@ routes:
       europe: [openrouter-us, dashscope-sg]
       china: []
       default: [openrouter-us, dashscope-sg]
-    timeouts: {{connect: 1s, first_token: {first_token}, between_bytes: {between_bytes}, answer: {answer}, total: {total}, commit_within: {commit_within}}}
+    timeouts:
+      connect: 1s
+      first_token: {first_token}
+      between_bytes: {between_bytes}
+      answer: {answer}
+      total: {total}
+      commit_within: {commit_within}
 tenants:
   shop: {{keys: ["sha256:{shop}"], route: default, models: ["*"]}}
   small: {{keys: ["sha256:{small}"], route: default, models: ["only-*"]}}
   bank: {{keys: ["sha256:{bank}"], residency: vpc}}
 """
-ENVIRON = {"ADMIN_TOKEN": "admin-token-of-tests", "DASHSCOPE": "sk-ds", "TOGETHER": "tg-key", "OPENROUTER": "or-key", "VLLM": "vllm-key"}
+ENVIRON = {
+    "ADMIN_TOKEN": "admin-token-of-tests",
+    "DASHSCOPE": "sk-ds",
+    "TOGETHER": "tg-key",
+    "OPENROUTER": "or-key",
+    "VLLM": "vllm-key",
+}
 
 
 class Stack:
@@ -111,6 +130,7 @@ class Stack:
         return [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
 
     async def close(self) -> None:
+        """Stop everything."""
         await self.http.close()
         for client in self._clients:
             await client.close()
@@ -124,11 +144,14 @@ def chat(text: str = "hello there", *, model: str = "qwen", **more: Any) -> dict
 
 
 def digest(key: str) -> str:
+    """Return what the configuration holds of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, *, providers: Sequence[str] = ("dashscope", "together", "openrouter", "vllm"), **settings: Any) -> AsyncIterator[Stack]:
+async def running(
+    folder: Path, *, providers: Sequence[str] = ("dashscope", "together", "openrouter", "vllm"), **settings: Any
+) -> AsyncIterator[Stack]:
     """Start everything; settings replace the configuration's timeouts and limits."""
     simulators = await serve([SimulatorSpec(provider) for provider in providers])
     values: dict[str, Any] = {

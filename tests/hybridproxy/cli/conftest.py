@@ -22,7 +22,7 @@ regions:
 backends:
   sg: {{provider: openai, base_url: "https://sg.example/v1", api_key: "${{UPSTREAM}}"}}
   us: {{provider: openai, base_url: "https://us.example/v1", api_key: "${{UPSTREAM}}"}}
-  vpc: {{provider: vllm, trust: vpc, api_key: "${{UPSTREAM}}", endpoints: ["https://10.0.3.11:8000"], allow_cidrs: [10.0.3.0/24]}}
+  vpc: {{provider: vllm, trust: vpc, endpoints: ["https://10.0.3.1"], allow_cidrs: [10.0.3.0/24]}}
 models:
   qwen: {{family: qwen3, served_by: {{sg: qwen-sg, us: qwen-us, vpc: qwen-vpc}}}}
   only-us: {{family: qwen3, served_by: {{us: small}}}}

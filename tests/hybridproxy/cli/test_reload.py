@@ -17,7 +17,7 @@ Run = Callable[..., Result]
 
 
 @asynccontextmanager
-async def admin(file: Path, mistakes: list[str], token: str = "admin-token-of-tests") -> AsyncIterator[None]:  # noqa: S107
+async def admin(file: Path, mistakes: list[str], token: str = "admin-token-of-tests") -> AsyncIterator[None]:
     """An admin port whose server would find these mistakes; the file is told its port."""
 
     async def reload() -> list[str]:
@@ -36,9 +36,14 @@ async def admin(file: Path, mistakes: list[str], token: str = "admin-token-of-te
         await runner.cleanup()
 
 
-def use_port(file: Path, port: int, host: str = "127.0.0.1") -> None:
+def change(file: Path, before: str, after: str) -> None:
+    """Replace a part of the file."""
+    file.write_text(file.read_text().replace(before, after))
+
+
+def use_port(file: Path, port: int) -> None:
     """Put the admin port into the file."""
-    file.write_text(file.read_text().replace("host: 127.0.0.1, port: 8081", f"host: {host}, port: {port}"))
+    change(file, "host: 127.0.0.1, port: 8081", f"host: 127.0.0.1, port: {port}")
 
 
 async def test_the_new_file_is_in_force(file: Path, run: Run) -> None:
@@ -73,7 +78,7 @@ async def test_a_wrong_token_is_told(file: Path, run: Run) -> None:
 async def test_a_server_that_listens_on_all_addresses_is_asked_on_loopback(file: Path, run: Run) -> None:
     """0.0.0.0 is no address to connect to."""
     async with admin(file, []):
-        file.write_text(file.read_text().replace("admin: {host: 127.0.0.1", "admin: {host: 0.0.0.0"))
+        change(file, "admin: {host: 127.0.0.1", "admin: {host: 0.0.0.0")
         done = await asyncio.to_thread(run, "reload", "--config", file)
     assert done.exit_code == 0, done.output
 

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_a_vpc_backend_has_two_views_with_the_same_fields(product: Path, environ
     assert sovereign.allow_cidrs == ("10.0.3.0/24",)
     assert sovereign.credentials == (Credential("vpc#1", ""),)
     assert sovereign.tls.ca == str(product.parent / "vpc-ca.pem")
-    for field in SovereignBackend.__slots__:
+    for field in (field.name for field in dataclasses.fields(SovereignBackend)):
         assert getattr(sovereign, field) == getattr(general, field)
 
 

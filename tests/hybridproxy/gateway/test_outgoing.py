@@ -23,7 +23,8 @@ def sent(name: str, /, pins: tuple[str, ...] = (), **fields: Any) -> dict[str, A
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_provider_gets_its_own_name_of_the_model_and_no_control_field(provider: str) -> None:
     """Nothing by which a client could steer the upstream passes, whoever the upstream is."""
-    body = sent(provider, **dict.fromkeys(CONTROL_FIELDS, "x"), temperature=0.5, top_k=7)
+    steering: dict[str, Any] = dict.fromkeys(CONTROL_FIELDS, "x")
+    body = sent(provider, **steering, temperature=0.5, top_k=7)
     assert body["model"] == "own-name"
     assert not CONTROL_FIELDS & set(body)
     assert (body["temperature"], body["top_k"]) == (0.5, 7)

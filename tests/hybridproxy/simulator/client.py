@@ -155,6 +155,6 @@ async def get(simulator: RunningSimulator, path: str, key: str | None = "any-key
 async def settled(simulator: RunningSimulator, place: int = -1) -> Entry:
     """Wait for the outcome of a recorded request."""
     async with asyncio.timeout(10):
-        while not simulator.upstream.journal.entries or simulator.upstream.journal.in_flight:  # noqa: ASYNC110
+        while not simulator.upstream.journal.entries or simulator.upstream.journal.in_flight:
             await asyncio.sleep(0.001)
     return simulator.upstream.journal.entries[place]

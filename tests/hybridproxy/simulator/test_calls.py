@@ -173,7 +173,7 @@ async def test_a_client_that_leaves_a_silent_call(start: Start, fault: object) -
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, HELLO, headers=""))
     async with asyncio.timeout(10):
-        while simulator.upstream.switch.struck < (fault is not None) or not simulator.upstream.journal.entries:  # noqa: ASYNC110
+        while simulator.upstream.switch.struck < (fault is not None) or not simulator.upstream.journal.entries:
             await asyncio.sleep(0)
     assert simulator.upstream.journal.in_flight == 1
     writer.close()
@@ -188,7 +188,7 @@ async def test_a_client_that_leaves_within_its_own_request(start: Start) -> None
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, HELLO)[:-5])
     async with asyncio.timeout(10):
-        while not simulator.upstream.journal.entries:  # noqa: ASYNC110
+        while not simulator.upstream.journal.entries:
             await asyncio.sleep(0)
     writer.close()
     assert (await settled(simulator)).outcome == "client_gone"

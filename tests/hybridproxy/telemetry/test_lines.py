@@ -1,6 +1,7 @@
 """Lines to a file descriptor that never make a call wait."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -16,10 +17,8 @@ def pipe() -> Iterator[tuple[int, int]]:
     read, write = os.pipe()
     yield read, write
     for fd in (read, write):
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 async def test_lines_come_out_in_order(pipe: tuple[int, int]) -> None:
@@ -42,7 +41,9 @@ async def test_lines_go_out_by_themselves(pipe: tuple[int, int]) -> None:
     await writer.close()
 
 
-async def test_a_reader_that_stops_loses_lines_and_is_told(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_that_stops_loses_lines_and_is_told(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With nobody reading, memory stays bounded, lines are counted as dropped, and closing does not hang."""
     monkeypatch.setattr(lines, "MAX_BUFFERED", 10)
     writer = LineWriter(pipe[1])

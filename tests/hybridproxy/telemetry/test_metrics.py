@@ -12,8 +12,15 @@ from hybridproxy.telemetry import metrics as module
 from hybridproxy.telemetry.metrics import Metrics
 
 FACTS = CallFacts(
-    request_id="r", operation=Operation.CHAT, region="asia", backend="a", attempts=2, usage=Usage(3, 4), seconds=0.3, first_output=0.06
-)  # fmt: skip
+    request_id="r",
+    operation=Operation.CHAT,
+    region="asia",
+    backend="a",
+    attempts=2,
+    usage=Usage(3, 4),
+    seconds=0.3,
+    first_output=0.06,
+)
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:

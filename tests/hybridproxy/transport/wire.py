@@ -158,7 +158,7 @@ class Wire:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that somebody else brings about."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+        while not condition():
             await asyncio.sleep(0.001)
 
 
