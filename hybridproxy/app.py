@@ -16,24 +16,26 @@ import aiohttp
 import uvloop
 from aiohttp import http_parser, web
 
-from geo.database import CountryDatabase
+from geo.database import CountryDatabase, DatabaseError
 from geo.locate import Locator
 from hybridproxy.admin.server import AdminError, admin_app
 from hybridproxy.config.load import load
-from hybridproxy.config.mistakes import ConfigError
+from hybridproxy.config.mistakes import ConfigError, Mistake
 from hybridproxy.config.settings import Configuration
 from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.pipeline import Gateway
 from hybridproxy.gateway.running import Running
-from hybridproxy.ingress.connection import AIOHTTP_VERSION
+from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
 from hybridproxy.ingress.server import Ingress
 from hybridproxy.model.facts import CallFacts
+from hybridproxy.routing.readiness import region_is_usable
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.tasks import spawn
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log
 from hybridproxy.telemetry.metrics import Metrics
+from hybridproxy.transport.pool import pool_keys
 from hybridproxy.transport.session import GeneralSession, SovereignSession
 from hybridproxy.transport.sweep import Sweep
 
@@ -108,7 +110,7 @@ class Worker:
         self.gateway = Gateway(make_running(configuration), parts, general=self.general, sovereign=self.sovereign)
         self.ingress = Ingress(self.gateway, self._ready)
         self.data: asyncio.Server | None = None
-        self.connections: web.Server | None = None
+        self.connections: Server | None = None
         self.admin: web.AppRunner | None = None
         self.stopped = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -158,8 +160,10 @@ class Worker:
             before = self.gateway.running.settings
             after = running.settings
             self.gateway.running = running
-            backends = running.snapshot.backends
-            self.health.forget(lambda key: key[0] in backends)
+            snapshot = running.snapshot
+            self.health.forget(lambda key: key[0] in snapshot.backends)
+            self.general.retain({key for backend in snapshot.backends.values() for key in pool_keys(backend)})
+            self.sovereign.retain({key for backend in snapshot.sovereign.values() for key in pool_keys(backend)})
             restart = (before.listen.host, before.listen.port, before.admin) != (
                 after.listen.host,
                 after.listen.port,
@@ -179,6 +183,8 @@ class Worker:
         await self._until(listen.drain_delay, idle=False)
         if self.data is not None:
             self.data.close()
+        if self.connections is not None:
+            self.connections.drain()
         await self._until(listen.drain_timeout, idle=True)
         self.stopped.set()
 
@@ -215,10 +221,8 @@ class Worker:
         snapshot = self.gateway.running.snapshot
         if region not in snapshot.regions:
             return False, "unknown region"
-        now = self.loop.time()
-        banned = {key[0] for key, ban in self.health.health().items() if ban.until > now}
-        listed = {b for r in snapshot.routes.values() for group in r.regions.get(region, ()) for b in group}
-        return (True, "") if listed - banned else (False, "no usable backend")
+        usable = region_is_usable(snapshot, region, self.health.health(), self.loop.time())
+        return usable, "" if usable else "no usable backend"
 
     def _gauges(self) -> dict[str, float]:
         return {
@@ -242,7 +246,12 @@ def make_running(configuration: Configuration) -> Running:
 
     """
     geo = configuration.settings.geo
-    locator = Locator(CountryDatabase.open(geo.database), geo.overrides)
+    try:
+        database = CountryDatabase.open(geo.database)
+    except DatabaseError as error:
+        mistake = Mistake(str(configuration.sources[0]), 0, 0, "geo.database", str(error))
+        raise ConfigError([mistake]) from None
+    locator = Locator(database, geo.overrides)
     return Running(configuration.snapshot, configuration.settings, locator)
 
 

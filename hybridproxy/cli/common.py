@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from geo.database import CountryDatabase
+    from hybridproxy.config.mistakes import ConfigError
     from hybridproxy.config.settings import Configuration
 
 FOUND, MISUSE = 1, 2
@@ -40,14 +41,19 @@ def load_config(given: Path | None, *, json_output: bool = False) -> "Configurat
     try:
         return load(config_path(given), os.environ)
     except ConfigError as error:
-        mistakes = [str(mistake) for mistake in error.mistakes]
-        if json_output:
-            print_json({"ok": False, "mistakes": mistakes})
-        else:
-            for mistake in mistakes:
-                print(mistake, file=sys.stderr)
-            print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}", file=sys.stderr)
-        raise typer.Exit(FOUND) from None
+        refuse(error, json_output=json_output)
+
+
+def refuse(error: "ConfigError", *, json_output: bool = False) -> NoReturn:
+    """End the program with every mistake of a configuration listed."""
+    mistakes = [str(mistake) for mistake in error.mistakes]
+    if json_output:
+        print_json({"ok": False, "mistakes": mistakes})
+    else:
+        for mistake in mistakes:
+            print(mistake, file=sys.stderr)
+        print(f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}", file=sys.stderr)
+    raise typer.Exit(FOUND)
 
 
 def open_database(path: Path | None) -> "CountryDatabase":

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from hybridproxy.cli.common import FOUND, ConfigFile, config_path, fail, load_config
+from hybridproxy.cli.common import FOUND, ConfigFile, config_path, fail, load_config, refuse
 
 
 def serve(config: ConfigFile = None) -> None:
@@ -13,6 +13,7 @@ def serve(config: ConfigFile = None) -> None:
     Example: hybridproxy serve --config /etc/hybridproxy.yaml
     """
     from hybridproxy.app import StartError, run
+    from hybridproxy.config.mistakes import ConfigError
 
     path = config_path(config)
     configuration = load_config(config)
@@ -20,6 +21,8 @@ def serve(config: ConfigFile = None) -> None:
         print("hybridproxy: listen.workers: this version runs one worker", file=sys.stderr)
     try:
         run(path, configuration)
+    except ConfigError as error:
+        refuse(error)
     except StartError as error:
         fail(str(error))
     except KeyboardInterrupt:

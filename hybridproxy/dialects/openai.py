@@ -197,7 +197,19 @@ class StreamTap:
             body = orjson.loads(event[6:] if event.startswith(b"data: ") else b"")
         except orjson.JSONDecodeError:
             return self._read_unusual(event)
-        return self._read_body(body) if type(body) is dict else Event.GARBLED
+        if type(body) is not dict:
+            return Event.GARBLED
+        choices = body.get("choices")
+        if type(choices) is list and len(choices) == 1 and not body.get("usage") and "error" not in body:
+            choice = choices[0]  # the usual chunk: one choice, some content, nothing else to say
+            if type(choice) is dict and choice.get("finish_reason") is None and "error" not in choice:
+                delta, index = choice.get("delta"), choice.get("index")
+                if type(delta) is dict and delta.keys() <= _PLAIN and type(index) is int and index in self._open:
+                    content = delta.get("content")
+                    if type(content) is str and content:
+                        self.text += len(content)
+                        return Event.OUTPUT
+        return self._read_body(body)
 
     def _read_body(self, body: dict[str, Any]) -> Event:
         choices = body.get("choices")
@@ -262,6 +274,9 @@ class StreamTap:
         except orjson.JSONDecodeError:
             return Event.GARBLED
         return self._read_body(body) if type(body) is dict else Event.GARBLED
+
+
+_PLAIN: Final = frozenset({"role", "content"})
 
 
 def _output(choice: dict[str, Any]) -> int | None:

@@ -141,8 +141,8 @@ class Driver(Generic[B]):
             raise
         finally:
             self._parts.sweep.unregister(self)
-            if self.result is None and self.attempt is not None and self.attempt.exchange is not None:
-                self.attempt.exchange.cancel()
+            if self.attempt is not None:
+                self.attempt.release()
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
@@ -170,6 +170,8 @@ class Driver(Generic[B]):
         provider = PROVIDERS[backend.provider]
         call = self._call
         self.backend = backend.id
+        if self.attempt is not None:
+            self.attempt.release()
         kind = StreamAttempt if call.stream else AnswerAttempt
         attempt = self.attempt = kind(command.n, call, provider, backend.id, self._post, self._parts.wall)
         request = UpstreamRequest(

@@ -150,7 +150,7 @@ class Gateway:
                 record.status, record.code = reply.status, reply.code
                 reply.headers["x-request-id"] = arrival.request_id
             self.in_flight -= 1
-            self._parts.observer.call_finished(self._facts(arrival, record))
+            self._settled(arrival, record)
         return reply
 
     async def _serve(self, arrival: Arrival, client: Client, record: Record) -> Reply | None:
@@ -200,6 +200,13 @@ class Gateway:
             return fault_reply(driver.fault, headers, sovereign=asked.caller.tenant.sovereign)
         assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
         return Reply(200, driver.result.answer, headers)
+
+    def _settled(self, arrival: Arrival, record: Record) -> None:
+        """Tell the observer; what breaks there is its own."""
+        try:
+            self._parts.observer.call_finished(self._facts(arrival, record))
+        except Exception:  # noqa: BLE001 - telemetry never costs a caller its answer
+            self._parts.report(arrival.request_id)
 
     def _settle(self, driver: Driver[B], record: Record) -> None:
         record.backend = driver.backend

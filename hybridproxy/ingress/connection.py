@@ -10,6 +10,7 @@ of this file is a test over real sockets.
 """
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -30,6 +31,9 @@ LINGER: Final = 1.0
 STALL: Final = 30.0
 """Seconds a caller may leave a full buffer unread before its connection is given up."""
 
+WATCH: Final = 0.25
+"""Seconds between two looks at a caller that sent more than is read for now."""
+
 Handler = Callable[["Request"], Awaitable[None]]
 _LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
@@ -44,10 +48,11 @@ class Request:
         headers: all of them, names without case.
         content: the body.
         close: end the connection after the answer.
+        begun: an answer was begun, so there can be no other.
 
     """
 
-    __slots__ = ("_connection", "_head", "close", "content", "headers", "method", "target", "version")
+    __slots__ = ("_connection", "_head", "begun", "close", "content", "headers", "method", "target", "version")
 
     def __init__(self, message: RawRequestMessage, content: StreamReader, connection: "Connection") -> None:
         """Take what the parser gave."""
@@ -57,6 +62,7 @@ class Request:
         self.headers: CIMultiDictProxy[str] = message.headers
         self.content = content
         self.close: bool = message.should_close
+        self.begun = False
         self._connection = connection
         self._head = b""
 
@@ -67,7 +73,9 @@ class Request:
         return name[0] if isinstance(name, tuple) else None
 
     def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
+        """Send a whole answer. A body that was not read to its end ends the connection."""
+        self.begun = True
+        self.close = self.close or not self.content.is_eof()
         head = _head(status, headers, self.close) + b"content-length: %d\r\n\r\n" % len(body)
         self._connection.send(head if self.method == "HEAD" else head + body)
 
@@ -77,15 +85,26 @@ class Request:
 
     def open(self, headers: Mapping[str, str]) -> None:
         """Begin a chunked answer; its head goes out with the first chunk."""
+        self.begun = True
         self._head = _head(200, headers, self.close) + b"transfer-encoding: chunked\r\n\r\n"
 
-    def write(self, data: bytes) -> None:
-        """Send one chunk, not empty. What does not go out at once is buffered; a caller that left gets nothing."""
+    def write(self, data: bytes) -> bool:
+        """Send one chunk, not empty; a caller that left gets nothing.
+
+        Returns:
+            Whether the caller reads more slowly than we write: wait for `drained` before you write much more.
+
+        """
+        connection = self._connection
+        transport = connection.transport
+        if transport is None or transport.is_closing():
+            return False
         if self._head:
             head, self._head = self._head, b""
-            self._connection.send(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+            transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
         else:
-            self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return connection._paused  # noqa: SLF001 - aiohttp's property for it is a call for every chunk
 
     def end(self, data: bytes) -> None:
         """Send the last data and the mark of a clean end, in one piece."""
@@ -96,11 +115,6 @@ class Request:
         self.close = True
         self._connection.finish()
 
-    @property
-    def congested(self) -> bool:
-        """Whether the buffer is above its high-water mark: the caller reads more slowly than we write."""
-        return self._connection.writing_paused
-
     async def drained(self) -> bool:
         """Wait until the buffer has room again; False when the caller has not read for `STALL` seconds, or left."""
         return await self._connection.drained()
@@ -109,12 +123,15 @@ class Request:
 class Connection(RequestHandler):
     """aiohttp's protocol of one connection, with our own loop."""
 
-    __slots__ = ("_handler",)
+    __slots__ = ("_content", "_handler", "_server", "_watched")
 
-    def __init__(self, manager: web.Server, handler: Handler, **kwargs: Any) -> None:
-        """Serve a connection's requests one after the other; `handler` must not raise."""
-        super().__init__(manager, **kwargs)
+    def __init__(self, server: "Server", handler: Handler, **kwargs: Any) -> None:
+        """Serve a connection's requests one after the other."""
+        super().__init__(server, **kwargs)
         self._handler = handler
+        self._server = server
+        self._watched = False
+        self._content: StreamReader | None = None
 
     def send(self, data: bytes) -> None:
         """Write to the socket; nothing once it is closing."""
@@ -139,28 +156,20 @@ class Connection(RequestHandler):
         return self.transport is not None
 
     async def start(self) -> None:
-        """Answer requests until the connection ends. Runs as the connection's task; the caller's leaving cancels it."""
-        loop = self._loop
-        messages = self._messages
+        """Answer requests until the connection ends. Runs as its task; the caller's leaving cancels it."""
         while not self._force_close:
-            if not messages:
-                self._waiter = loop.create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
-            message, content = messages.popleft()
-            if self._parser is not None:
-                self._parser.message_consumed()
-            if self._buffer_paused and len(messages) <= self._msg_queue_resume_size:
-                self._resume_reading_if_drained()
+            message, content = await self._next()
             if not isinstance(message, RawRequestMessage):
                 self._refuse()
                 break
             request = Request(message, content, self)
+            self._content = content
             self._request_in_progress = True
             try:
                 await self._handler(request)
+            except Exception:
+                self.finish()  # half an answer may be out: there is no other way to say that it went wrong
+                raise
             finally:
                 self._request_in_progress = False
                 if self._handler_waiter is not None and not self._handler_waiter.done():
@@ -168,14 +177,78 @@ class Connection(RequestHandler):
             if not content.is_eof():
                 await self._linger(content)
                 break
-            if request.close or self._close or self._force_close:
-                break
-            self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
-            if self._keepalive_handle is None:
-                self._keepalive_handle = loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+            if self._is_last(request) or (self.writing_paused and not await self.drained()):
+                break  # the latter: answers nobody reads must not pile up
+            self._expect_another()
         if not self._force_close:
             self._task_handler = None
             self.finish()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. Whoever reads a body is told that its framing broke, and does not wait for its rest."""
+        super().data_received(data)
+        content = self._content
+        if self._messages and content is not None and not content.is_eof():
+            last = self._messages[-1][0]
+            if not isinstance(last, RawRequestMessage) and content.exception() is None:
+                content.set_exception(web.RequestPayloadError("its framing is wrong"))
+
+    async def _next(self) -> tuple[object, StreamReader]:
+        """Wait for a request, or for what could not be parsed as one."""
+        messages = self._messages
+        if not messages:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, content = messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        return message, content
+
+    def _is_last(self, request: Request) -> bool:
+        return request.close or self._close or self._force_close or self._server.draining
+
+    def _expect_another(self) -> None:
+        """Start the clock of an idle connection."""
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    def end_when_idle(self) -> None:
+        """Close the connection now if it waits for a request, else `start` does after the one under way."""
+        if self._waiter is not None:
+            self.close()
+
+    def force_close(self) -> None:
+        """Close now; what was written may still go out, for at most `STALL` seconds."""
+        transport = self.transport
+        super().force_close()
+        if transport is not None and transport.get_write_buffer_size():
+            self._loop.call_later(STALL, transport.abort)
+
+    def _pause_transport_reading(self) -> None:
+        """Stop reading, and from then on ask the socket whether the caller is still there: its end cannot be read."""
+        super()._pause_transport_reading()
+        if not self._watched:
+            self._watched = True
+            self._loop.call_later(WATCH, self._watch)
+
+    def _watch(self) -> None:
+        transport = self.transport
+        if transport is None or not (self._reading_paused or self._buffer_paused):
+            self._watched = False
+            return
+        watch = select.poll()
+        watch.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        if watch.poll(0):
+            self._watched = False
+            transport.abort()
+        else:
+            self._loop.call_later(WATCH, self._watch)
 
     async def _linger(self, content: StreamReader) -> None:
         """Throw away what still comes of a body nobody wanted, for a moment: a reset could overtake the answer."""
@@ -197,8 +270,16 @@ class Server(web.Server):
     def __init__(self, handler: Handler, **kwargs: Any) -> None:
         """Serve requests with `handler`; the other arguments are aiohttp's for a connection."""
         super().__init__(_never, handler_cancellation=True, access_log=None, auto_decompress=False)
+        self.draining = False
         self._own = handler
         self._kwargs.update(kwargs)
+
+    def drain(self) -> None:
+        """Let no connection outlive the request it is busy with."""
+        self.draining = True
+        for connection in self.connections:
+            if isinstance(connection, Connection):
+                connection.end_when_idle()
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of a new connection."""

@@ -55,9 +55,13 @@ class Ingress:
             answer = await self._gateway.serve(self._arrival(request, operation), request)
             if answer is None:
                 return
+            if request.begun:
+                request.cut()  # a bug after the head went out: there can be no second answer
+                return
             reply = answer
         else:
             reply = self._other(request, path, query)
+            reply.close = reply.close or wrong is not None
         request.close = request.close or reply.close or self.draining
         request.reply(reply.status, {**_JSON, **reply.headers}, reply.body)
 

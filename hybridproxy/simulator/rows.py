@@ -112,7 +112,7 @@ class Provider:
     names_provider: bool = False
     """Answers say which host served them, finish reasons come twice, usage has a cost."""
     usage_always: bool = False
-    """Usage comes unasked, on a chunk that repeats the finish reason (OpenRouter) instead of one without choices."""
+    """Usage comes unasked, on a chunk that repeats the finish reason instead of one without choices."""
     null_usage: bool = False
     """Chunks before the one with usage have `"usage": null`."""
     comment: str = ": keep-alive"
@@ -171,6 +171,7 @@ _ROWS = (
         model_extras={"type": "chat", "context_length": 262144, "pricing": {"input": 1.0, "output": 2.0}},
         role_in_every_delta=True,
         reasoning_field="reasoning",
+        usage_always=True,
         unauthorized=ErrorRow(401, "Invalid API key provided.", "invalid_request_error", "invalid_api_key"),
         not_found=ErrorRow(404, "{message}", "invalid_request_error", "model_not_available"),
     ),

@@ -35,8 +35,7 @@ class Log:
             _Lines(writer),
             processors=[_render],
             wrapper_class=structlog.BoundLogger,
-            cache_logger_on_first_use=True,
-        )
+        ).bind()
 
     def event(self, name: str, **fields: Any) -> None:
         """Log an event; names are dotted and in the past tense."""

@@ -156,16 +156,12 @@ class ConnectionPool:
         """Count a connection that could not be reused."""
         self._common.discarded += 1
 
-    def withdraw(self, connection: Connection) -> None:
-        """Give a connection to nobody any more."""
+    def gone(self, connection: Connection) -> None:
+        """Forget a connection."""
         if connection in self._idle:
             self._idle.remove(connection)
             if not self._idle:
                 self._common.sweep.unregister(self)
-
-    def gone(self, connection: Connection) -> None:
-        """Forget a connection."""
-        self.withdraw(connection)
         self._common.connections.discard(connection)
         self._common.departed()
 

@@ -63,10 +63,6 @@ class Pool(Protocol):
         """Take the news that a connection is being closed though the upstream would have kept it, or might have."""
         ...
 
-    def withdraw(self, connection: "Connection") -> None:
-        """Take the news that a connection must not be used again."""
-        ...
-
     def gone(self, connection: "Connection") -> None:
         """Take the news that a connection is closed."""
         ...
@@ -319,7 +315,6 @@ class Connection(asyncio.Protocol):
         """Hand on what a block holds. After each call of the sink the exchange may be over."""
         exchange = self._exchange
         if exchange is None:  # nobody asked for it, and the next request must not get it for an answer
-            self._pool.withdraw(self)
             self.drop()
             return
         if exchange.between is not None:
@@ -346,7 +341,6 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Note that the upstream ended its side, and whether it was the upstream: anybody on the way can end TCP."""
-        self._pool.withdraw(self)
         tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
         try:
             self._ended = tls is None or not tls.read(1)  # nothing to read and no error: TLS was ended, too
@@ -375,7 +369,7 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if exchange.ended():
             self.read(on=True)
-        if sound and self._reader.keep_alive and not self._early and not self.unsent:
+        if sound and self._reader.keep_alive and not self._early:
             self._pool.keep(self)
         else:
             self.drop()

@@ -137,8 +137,10 @@ async def test_the_client_may_wait_for_100_continue(stack: Stack) -> None:
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.0\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
         b"POST http://evil/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
-        b"content-length: 0\r\n\r\n",
+        (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
+            b"content-length: 0\r\n\r\n"
+        ),
         (
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n"
             b"content-length: 0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Behind nginx as operators run it: whose word about the client counts, and that nginx changes nothing about streams."""
+"""Behind nginx as operators run it: whose word about the client counts, and that streams are the same."""
 
 import asyncio
 import shutil
@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+
 from tests.support.stack import SHOP, Stack, chat
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -49,11 +50,11 @@ http {{
 
 @pytest.fixture
 async def nginx(stack: Stack, tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[str]:
-    """nginx before the proxy; only its address is trusted. Returns the URL."""
+    """An nginx before the proxy; only its address is trusted. Returns the URL."""
     assert NGINX is not None
     file = stack.worker.path
     overrides = f"geo: {{overrides: {{{IN_SINGAPORE}/32: SG, {IN_TORONTO}/32: CA}}}}\n"
-    file.write_text(file.read_text().replace("[127.0.0.0/8], body", f"[{NGINX_ADDRESS}/32], body") + overrides)
+    file.write_text(file.read_text().replace("proxies: [127.0.0.0/8]", f"proxies: [{NGINX_ADDRESS}/32]") + overrides)
     assert await stack.worker.reload() == []
     conf = tmp_path / "nginx.conf"
     conf.write_text(CONF.format(folder=tmp_path, port=unused_tcp_port, url=stack.url, nginx=NGINX_ADDRESS))
@@ -85,6 +86,12 @@ def call(http: aiohttp.ClientSession, url: str, headers: Any = (), **body: Any) 
     """Call a model."""
     mine = [("authorization", f"Bearer {SHOP}"), ("x-hybridproxy-explain", "1"), *headers]
     return http.post(url + "/v1/chat/completions", headers=mine, json=chat(**body))
+
+
+async def collect(response: aiohttp.ClientResponse, parts: list[bytes]) -> None:
+    """Read to the end, keeping what came before a break."""
+    while part := await response.content.readany():
+        parts.append(part)
 
 
 FORGED = [
@@ -122,7 +129,7 @@ async def test_past_nginx_a_header_is_a_strangers_word(stack: Stack, nginx: str)
 async def test_callers_inside_a_trusted_network_are_taken_for_proxies(stack: Stack, nginx: str) -> None:
     """Trust the load balancers' addresses, not the network where callers are too: there anybody's word counts."""
     file = stack.worker.path
-    file.write_text(file.read_text().replace(f"[{NGINX_ADDRESS}/32], body", "[127.0.0.0/8], body"))
+    file.write_text(file.read_text().replace(f"proxies: [{NGINX_ADDRESS}/32]", "proxies: [127.0.0.0/8]"))
     assert await stack.worker.reload() == []
     async with caller(IN_SINGAPORE) as http:
         async with call(http, nginx, FORGED[1]) as response:
@@ -151,10 +158,8 @@ async def test_a_stream_passes_event_by_event(stack: Stack, nginx: str) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_caller_that_leaves_through_nginx_stops_the_upstream(
-    stack: Stack, nginx: str, streaming: bool
-) -> None:
-    """nginx hands the hang-up on, and within two seconds nobody generates any more."""
+async def test_a_caller_that_leaves_through_nginx_stops_the_upstream(stack: Stack, nginx: str, streaming: bool) -> None:
+    """The hang-up is handed on, and within two seconds nobody generates any more."""
     stack.sim("together").behave({"pace_ms": 50, "pieces": 1000} if streaming else {"latency_ms": 60_000})
 
     async def ask() -> None:
@@ -175,19 +180,19 @@ async def test_a_caller_that_leaves_through_nginx_stops_the_upstream(
 async def test_a_cut_stream_is_still_a_cut_stream_behind_nginx(stack: Stack, nginx: str) -> None:
     """What the proxy breaks off, nginx does not repair: an error event, no [DONE], no clean end of the body."""
     stack.sim("together").behave({"fault": {"kind": "cut", "after_pieces": 3}, "pace_ms": 10})
-    got = b""
+    parts: list[bytes] = []
     async with caller(IN_TORONTO) as http, call(http, nginx, stream=True) as response:
         assert response.status == 200
         with pytest.raises(aiohttp.ClientPayloadError):
-            while part := await response.content.readany():
-                got += part
+            await collect(response, parts)
+    got = b"".join(parts)
     events = [event for event in got.split(b"\n\n") if event]
     assert orjson.loads(events[-1].removeprefix(b"data: "))["error"]["code"] == "upstream_cut"
     assert b"[DONE]" not in got
 
 
 async def test_errors_pass_with_their_headers(stack: Stack, nginx: str) -> None:
-    """nginx leaves our errors as they are: body, status, and what tells clients not to repeat the call."""
+    """Our errors stay as they are: body, status, and what tells clients not to repeat the call."""
     for name in ("together", "openrouter", "dashscope"):
         stack.sim(name).behave({"fault": {"kind": "status", "status": 503}})
     async with caller(IN_TORONTO) as http, call(http, nginx) as response:

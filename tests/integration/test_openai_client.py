@@ -7,9 +7,10 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI
+
 from tests.support.stack import BANK, BEIJING, SHOP, SINGAPORE, SMALL, TORONTO, Stack, chat, running
 
-TOOLS = [
+TOOLS: list[Any] = [
     {
         "type": "function",
         "function": {
@@ -102,7 +103,7 @@ async def test_each_refusal_is_its_own_class(
     raises: type[openai.APIStatusError],
     code: str | None,
 ) -> None:
-    """What the caller did wrong arrives as the class an application catches, is not repeated, and reaches no backend."""
+    """What the caller did wrong arrives as the class an application catches, once, and reaches no backend."""
     client = stack.openai(key, address, max_retries=2)
     with pytest.raises(openai.APIStatusError) as raised:
         await client.chat.completions.create(**{**chat(), **body})
@@ -121,7 +122,9 @@ async def test_each_refusal_is_its_own_class(
         ("openrouter.moderation", "free/qwen3", "content_policy_violation"),
     ],
 )
-async def test_what_the_upstream_says_of_the_input_is_a_bad_request(stack: Stack, name: str, model: str, code: str) -> None:
+async def test_what_the_upstream_says_of_the_input_is_a_bad_request(
+    stack: Stack, name: str, model: str, code: str
+) -> None:
     """An input that no backend can take is the caller's to change: BadRequestError, not an upstream's status."""
     provider, _, _ = name.partition(".")
     stack.sim(provider).behave({"fault": {"kind": "named", "name": name}})
@@ -184,13 +187,19 @@ async def test_tools_arrive_in_pieces_and_whole(stack: Stack) -> None:
 async def test_a_tool_call_cut_in_the_middle_is_an_exception(stack: Stack) -> None:
     """Half of a tool call's arguments is never handed over as the whole."""
     stack.sim("together").behave({"fault": {"kind": "cut", "after_pieces": 2}, "pace_ms": 5})
-    finish = None
-    with pytest.raises(openai.APIError):
-        async for chunk in await stack.openai().chat.completions.create(
+    finishes: list[str | None] = []
+
+    async def ask() -> None:
+        stream = await stack.openai().chat.completions.create(
             **chat("weather in Toronto"), tools=TOOLS, tool_choice="required", stream=True
-        ):
-            finish = chunk.choices[0].finish_reason or finish
-    assert finish is None
+        )
+        async for chunk in stream:
+            finishes.extend(choice.finish_reason for choice in chunk.choices)
+
+    with pytest.raises(openai.APIError):
+        await ask()
+    assert finishes
+    assert not any(finishes)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -14,9 +15,9 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from tests.support.stack import BANK, CONFIG, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
 
 from hybridproxy.simulator.server import RunningSimulators, SimulatorSpec, serve
+from tests.support.stack import BANK, CONFIG, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = ("dashscope", "together", "openrouter", "vllm")
@@ -96,6 +97,40 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
             await asyncio.sleep(0.01)
 
 
+def change(file: Path, before: str, after: str) -> None:
+    """Replace a part of the configuration."""
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def text_of(file: Path) -> str:
+    """Return the configuration."""
+    return file.read_text()
+
+
+def remove(file: Path) -> None:
+    """Take the configuration away."""
+    file.unlink()
+
+
+def write(file: Path, text: str) -> None:
+    """Replace the whole configuration."""
+    file.write_text(text)
+
+
+def break_database(file: Path) -> None:
+    """Have the configuration name a country database that is none."""
+    (file.parent / "geo.mmdb").write_text("not a database")
+    file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+
+
+async def collect(response: aiohttp.ClientResponse, parts: list[bytes]) -> None:
+    """Read to the end, keeping what came before a break."""
+    while part := await response.content.readany():
+        parts.append(part)
+
+
 def taken_port() -> socket.socket:
     """Return a socket that listens, so that nobody else can on its port."""
     return socket.create_server(("127.0.0.1", 0))
@@ -123,13 +158,15 @@ def file(tmp_path: Path, simulators: RunningSimulators, unused_tcp_port_factory:
     digests = {"shop": digest(SHOP), "bank": digest(BANK), "small": digest(SMALL)}
     text = CONFIG.format(**LIMITS, **urls, **digests, admin=unused_tcp_port_factory())
     path = tmp_path / "hybridproxy.yaml"
-    path.write_text(text.replace("port: 0, trusted", f"port: {unused_tcp_port_factory()}, trusted"))
+    path.write_text(text.replace("port: 0\n", f"port: {unused_tcp_port_factory()}\n"))
     return path
 
 
-def port_of(file: Path) -> int:
-    """Return the data port that a file names."""
-    return int(file.read_text().partition("listen: {host: 127.0.0.1, port: ")[2].partition(",")[0])
+def port_of(file: Path, section: str = "listen") -> int:
+    """Return the port that a section of a file names."""
+    found = re.search(rf"^{section}:.*?port: (\d+)", file.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return int(found[1])
 
 
 @asynccontextmanager
@@ -154,7 +191,7 @@ async def test_it_is_ready_quickly(file: Path, simulators: RunningSimulators, ht
     took = []
     for _ in range(3):
         begun = time.monotonic()
-        async with server(file) as proxy:
+        async with server(file, COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START="") as proxy:  # measured, it is slow
             await proxy.ready(http)
             took.append(time.monotonic() - begun)
         if took[-1] <= STARTS_WITHIN:
@@ -166,7 +203,7 @@ async def test_it_is_ready_quickly(file: Path, simulators: RunningSimulators, ht
 async def test_the_log_has_one_line_a_call(
     file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
 ) -> None:
-    """stdout has one JSON line for each call, the call's id in it, and stderr has nothing."""
+    """On stdout is one JSON line for each call, with the call's id, and stderr has nothing."""
     async with server(file) as proxy:
         await proxy.ready(http)
         (started,) = await proxy.logged("server.started")
@@ -192,8 +229,8 @@ async def test_sighup_takes_a_good_file_and_refuses_a_bad_one(
     """A good file holds for the next call; after a bad one the old one stays, and the log has the mistakes."""
     async with server(file) as proxy:
         await proxy.ready(http)
-        good = file.read_text().replace("north-america: [together-us, openrouter-us,", "north-america: [openrouter-us,")
-        file.write_text(good)
+        change(file, "north-america: [together-us, openrouter-us,", "north-america: [openrouter-us,")
+        good = text_of(file)
         proxy.signal(signal.SIGHUP)
         (reloaded,) = await proxy.logged("config.reloaded")
         assert reloaded["needs_restart"] is False
@@ -201,16 +238,16 @@ async def test_sighup_takes_a_good_file_and_refuses_a_bad_one(
             assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
         for bad in (good + "nonsense: 1\n", "{", ""):
             seen = len(proxy.events("config.refused"))
-            file.write_text(bad)
+            write(file, bad)
             proxy.signal(signal.SIGHUP)
             refused = (await proxy.logged("config.refused", seen + 1))[-1]
             assert refused["mistakes"][0].startswith(f"{file}:")
-        file.unlink()
+        remove(file)
         proxy.signal(signal.SIGHUP)
         await proxy.logged("config.refused", 4)
         async with proxy.call(http) as response:
             assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
-        file.write_text(good.replace(f"port: {proxy.port}", "port: 0"))
+        write(file, good.replace(f"port: {proxy.port}", "port: 0"))
         proxy.signal(signal.SIGHUP)
         assert (await proxy.logged("config.reloaded", 2))[-1]["needs_restart"] is True
         async with proxy.call(http) as response:
@@ -224,8 +261,7 @@ async def test_sighup_with_a_broken_country_database_keeps_the_old_one(
     """A database that is none is a mistake like others: logged as config.refused, and nothing is lost."""
     async with server(file) as proxy:
         await proxy.ready(http)
-        (file.parent / "geo.mmdb").write_text("not a database")
-        file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+        break_database(file)
         proxy.signal(signal.SIGHUP)
         (refused,) = await proxy.logged("config.refused")
         assert "geo.mmdb" in refused["mistakes"][0]
@@ -282,11 +318,10 @@ async def test_a_second_sigterm_ends_it_at_once(
             await proxy.logged("server.draining")
             proxy.signal(signal.SIGTERM)
             begun = time.monotonic()
-            got = b""
+            parts: list[bytes] = []
             with pytest.raises(aiohttp.ClientPayloadError):
-                while part := await response.content.readany():
-                    got += part
-            assert b"[DONE]" not in got
+                await collect(response, parts)
+            assert b"[DONE]" not in b"".join(parts)
         assert await proxy.ended(5) == 0
         assert time.monotonic() - begun < 3
         assert len(proxy.events("call.finished")) == 1
@@ -298,7 +333,7 @@ async def test_the_load_balancer_may_notice_before_the_port_closes(
     file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
 ) -> None:
     """During `drain_delay` readyz says 503, livez 200, and calls that still come are served."""
-    file.write_text(file.read_text().replace("trusted_proxies", "drain_delay: 1s, trusted_proxies", 1))
+    change(file, "trusted_proxies", "drain_delay: 1s\n  trusted_proxies")
     async with server(file) as proxy:
         await proxy.ready(http)
         proxy.signal(signal.SIGTERM)
@@ -331,11 +366,10 @@ async def test_killed_outright_it_can_start_again_at_once(
 @pytest.mark.parametrize("section", ["listen", "admin"])
 async def test_a_taken_port_is_told_with_the_option_that_moves_it(section: str, file: Path) -> None:
     """A port that somebody else has: status 2, and one line that names address, reason and option."""
-    text = file.read_text()
-    before = text.partition(f"{section}: {{host: 127.0.0.1, port: ")[2].partition(",")[0]
+    before = port_of(file, section)
     with taken_port() as other:
         port = other.getsockname()[1]
-        file.write_text(text.replace(f"port: {before},", f"port: {port},"))
+        change(file, f"port: {before}", f"port: {port}")
         async with server(file) as proxy:
             assert await proxy.ended() == 2
             assert proxy.errors.count("\n") == 1
@@ -348,7 +382,7 @@ async def test_several_workers_are_told_to_be_one(
     file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession
 ) -> None:
     """`workers: 4` serves with one process and says so."""
-    file.write_text(file.read_text().replace("trusted_proxies", "workers: 4, trusted_proxies", 1))
+    change(file, "trusted_proxies", "workers: 4\n  trusted_proxies")
     async with server(file) as proxy:
         await proxy.ready(http)
         assert proxy.errors == "hybridproxy: listen.workers: this version runs one worker\n"
@@ -359,7 +393,7 @@ async def test_several_workers_are_told_to_be_one(
 
 async def test_an_unset_variable_is_told(file: Path) -> None:
     """A secret that is not in the environment keeps the server from starting: status 1, the variable and the place."""
-    file.write_text(file.read_text().replace("${TOGETHER}", "${NOT_SET_ANYWHERE}"))
+    change(file, "${TOGETHER}", "${NOT_SET_ANYWHERE}")
     async with server(file) as proxy:
         assert await proxy.ended() == 1
         assert "NOT_SET_ANYWHERE" in proxy.errors
@@ -369,8 +403,7 @@ async def test_an_unset_variable_is_told(file: Path) -> None:
 
 async def test_a_broken_country_database_is_told(file: Path) -> None:
     """A database that is none keeps the server from starting, in words."""
-    (file.parent / "geo.mmdb").write_text("not a database")
-    file.write_text(file.read_text() + "geo: {database: geo.mmdb}\n")
+    break_database(file)
     async with server(file) as proxy:
         assert await proxy.ended() in {1, 2}
         assert "geo.mmdb" in proxy.errors
@@ -378,7 +411,7 @@ async def test_a_broken_country_database_is_told(file: Path) -> None:
 
 
 async def test_without_the_c_parser_it_refuses_to_start(file: Path) -> None:
-    """aiohttp's slow and laxer parser in Python never faces strangers."""
+    """The slow and laxer parser in Python that aiohttp falls back to never faces strangers."""
     async with server(file, AIOHTTP_NO_EXTENSIONS="1") as proxy:
         assert await proxy.ended() == 2
         assert proxy.errors == (

@@ -123,10 +123,9 @@ class Stack:
 
     async def lines(self) -> list[dict[str, Any]]:
         """The log so far."""
-        if self.worker.writer._timer is not None:
-            self.worker.writer._timer.cancel()
-            self.worker.writer._flush()
-        await self.until(lambda: not self.worker.writer._lines and self.worker.writer._writing is None)
+        writer = self.worker.writer
+        writer.flush()
+        await self.until(lambda: not writer._lines and writer._idle.is_set())
         return [orjson.loads(line) for line in self.log.read_bytes().splitlines()]
 
     async def close(self) -> None:

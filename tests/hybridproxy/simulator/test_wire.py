@@ -46,13 +46,20 @@ async def test_a_stream_says_the_same(start: Start, provider: str) -> None:
     assert len({event["id"] for event in got.events}) == 1
 
 
-@pytest.mark.parametrize("provider", ["dashscope", "together", "vllm", "openai"])
+@pytest.mark.parametrize("provider", ["dashscope", "vllm", "openai"])
 async def test_usage_comes_only_when_asked_for(start: Start, provider: str) -> None:
     """Without include_usage no event has usage; with it a last event has usage and no choices."""
     simulator = await start(provider)
     assert not any(event.get("usage") for event in (await ask(simulator, STREAM)).events)
     last = (await ask(simulator, WITH_USAGE)).events[-1]
     assert last["choices"] == []
+    assert WORDS.items() <= last["usage"].items()
+
+
+async def test_together_gives_usage_unasked(start: Start) -> None:
+    """Its schema knows no stream_options, and has the usage on the chunk that ends the answer."""
+    last = (await ask(await start("together"), STREAM)).events[-1]
+    assert last["choices"][0]["finish_reason"] == "stop"
     assert WORDS.items() <= last["usage"].items()
 
 

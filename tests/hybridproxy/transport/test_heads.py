@@ -67,6 +67,13 @@ def test_our_own_headers_are_not_open_to_others(name: str) -> None:
         head((name, "1"))
 
 
+def test_a_value_may_hold_what_latin_1_has() -> None:
+    """Old header values go out byte for byte; what HTTP has no place for is refused."""
+    assert "\r\nx-title: Grüße\t1\r\n" in head(("x-title", "Grüße\t1"))
+    with pytest.raises(ValueError, match="x-title"):
+        head(("x-title", "привет"))
+
+
 def test_a_value_that_cannot_be_sent_is_not_repeated() -> None:
     """The error names the header and leaves out what may be a secret."""
     with pytest.raises(ValueError, match="x-trace") as refused:

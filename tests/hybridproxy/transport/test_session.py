@@ -362,6 +362,21 @@ async def test_a_new_configuration_closes_what_it_does_not_need(wire: Wire) -> N
         await sink.finish()
 
 
+async def test_a_new_configuration_reads_ca_files_anew(
+    wire: Wire, authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    """A CA file that was exchanged counts from then on, without a restart."""
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(Path(stranger.ca).read_bytes())
+    async with RawServer(serves, authority.server("vllm.internal")) as server:
+        target = secure(wire, server, str(ca))
+        assert (await wire.start(target)[1].failure()).kind is FaultKind.TLS
+        ca.write_bytes(Path(authority.ca).read_bytes())
+        assert (await wire.start(target)[1].failure()).kind is FaultKind.TLS
+        wire.general.retain(pool_keys(target.backend))
+        assert (await wire.call(target)).ended
+
+
 async def test_many_credentials_are_no_leak(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepared heads are bounded in number; requests go on as before."""
     monkeypatch.setattr(session, "MAX_LANES", 3)

@@ -207,6 +207,19 @@ async def test_a_reset_never_ends_a_body_without_length(wire: Wire) -> None:
         assert (await wire.start(wire.target(server.port))[1].failure()).kind is FaultKind.CUT
 
 
+async def test_an_end_with_an_error_is_no_proper_end(wire: Wire) -> None:
+    """Even when the upstream had ended its side, an error of the connection leaves the body's end in doubt."""
+    async with RawServer(plays(b"HTTP/1.1 200 OK\r\n\r\nhalf")) as server:
+        exchange, sink = wire.start(wire.target(server.port))
+        await wire.until(lambda: sink.blocks)
+        connection = exchange._connection
+        assert connection is not None
+        connection.eof_received()
+        connection.transport.abort()
+        connection.connection_lost(TimeoutError(110, "Connection timed out"))
+        assert (await sink.failure()).kind is FaultKind.CUT
+
+
 @pytest.mark.parametrize(
     ("pieces", "words"),
     [
@@ -267,6 +280,9 @@ async def test_cancel_while_connecting(wire: Wire) -> None:
         exchange, sink = wire.start(wire.target(server.port))
         exchange.cancel()
         exchange.cancel()
+        await wire.until(lambda: not wire.general._network.common.connecting)
+        await asyncio.sleep(0.01)
+        assert server.peers == []  # it had not even begun
         later, other = wire.start(wire.target(server.port))
         await asyncio.sleep(0)
         later.cancel()
@@ -345,6 +361,8 @@ async def test_a_pause_while_connecting_holds(wire: Wire) -> None:
     """Who pauses before the connection is there gets nothing until it resumes."""
     async with RawServer(plays(answer())) as server:
         exchange, sink = wire.start(wire.target(server.port))
+        exchange.pause()
+        exchange.resume()
         exchange.pause()
         await wire.until(lambda: exchange.peer)
         for _ in range(30):

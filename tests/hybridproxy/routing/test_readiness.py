@@ -1,0 +1,35 @@
+"""Whether a region can serve anything, as a load balancer asks."""
+
+import pytest
+
+from hybridproxy.model.health import HEALTHY, Ban
+from hybridproxy.routing.readiness import region_is_usable
+from tests.support.make import backend, model, snapshot
+
+CONFIG = snapshot(
+    backends=[backend("near"), backend("far")],
+    models=[model("small", {"near": "small-near", "far": "small-far"}), model("large", {"near": "large-near"})],
+    regions={"asia": [["near"]], "europe": [["near"], ["far"]], "china": []},
+)
+
+
+def keys(name: str) -> list[tuple[str, str, str, str]]:
+    """Return every target of a backend."""
+    one = CONFIG.backends[name]
+    served = [s.name for m in CONFIG.models.values() for s in m.served_by if s.backend == name]
+    return [(name, e.authority, own, c.id) for own in served for e in one.endpoints for c in one.credentials]
+
+
+def test_on_a_good_day_every_region_with_a_backend_is_usable() -> None:
+    """An empty entry and an unknown region are not."""
+    usable = [name for name in (*CONFIG.regions, "nowhere") if region_is_usable(CONFIG, name, HEALTHY, 0.0)]
+    assert usable == ["asia", "europe"]
+
+
+@pytest.mark.parametrize("spared", [0, 1])
+def test_one_bad_model_does_not_take_a_region_out(spared: int) -> None:
+    """Only when everything a backend could serve is banned has the region nothing left there."""
+    health = {key: Ban(10.0, "down") for key in keys("near")[spared:]}
+    assert region_is_usable(CONFIG, "asia", health, 5.0) is bool(spared)
+    assert region_is_usable(CONFIG, "europe", health, 5.0)
+    assert region_is_usable(CONFIG, "asia", health, 10.0)
