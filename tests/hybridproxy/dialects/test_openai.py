@@ -288,6 +288,10 @@ def test_content_reasoning_refusal_and_tools_are_output(delta: dict[str, Any], t
 def test_an_empty_delta_is_no_output(delta: dict[str, Any]) -> None:
     """A backend that sent no more than this can still be left for another."""
     assert StreamTap().read(event(choice(**delta))) is Event.QUIET
+    begun = StreamTap()
+    assert begun.read(event(choice(content="a"))) is Event.OUTPUT
+    assert begun.read(event(choice(**delta))) is Event.QUIET
+    assert begun.text == 1
 
 
 def test_a_legacy_completion_streams_text_without_delta() -> None:
