@@ -257,12 +257,13 @@ def make_running(configuration: Configuration) -> Running:
 
 async def _serve(path: Path, configuration: Configuration) -> None:
     worker = Worker(path, configuration)
+    loop = asyncio.get_running_loop()
+    # before anything listens: whoever sees the port open may send a signal
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: spawn(worker.stop(), "drain"))
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn(worker.reload(), "reload"))
     try:
         await worker.start()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, lambda: spawn(worker.stop(), "drain"))
-        loop.add_signal_handler(signal.SIGHUP, lambda: spawn(worker.reload(), "reload"))
         for warning in configuration.warnings:
             worker.log.event("config.warned", warning=warning)
         await worker.stopped.wait()
