@@ -114,7 +114,7 @@ class Driver(Generic[B]):
         self.opened = False
         self.first_output: float | None = None
         self.deadline: float | None = None
-        self._call = call
+        self._call: Call | None = call
         self._plan: Plan[B] = plan
         self._session: Session[B] = session
         self._parts = parts
@@ -169,6 +169,7 @@ class Driver(Generic[B]):
         backend = target.backend
         provider = PROVIDERS[backend.provider]
         call = self._call
+        assert call is not None  # noqa: S101 - no attempt is started after the commit
         self.backend = backend.id
         if self.attempt is not None:
             self.attempt.release()
@@ -201,6 +202,7 @@ class Driver(Generic[B]):
 
     def _commit(self, _command: Commit) -> None:
         """Open the caller's stream and let the attempt write to it."""
+        self._call = None  # no other attempt will be made, and what was asked may be large
         self.first_output = self._loop.time()
         if isinstance(self.attempt, StreamAttempt):
             self.opened = True

@@ -28,12 +28,12 @@ from hybridproxy.gateway.reply import (
     unauthorized,
 )
 from hybridproxy.gateway.running import Running
-from hybridproxy.model.backend import B, Backend, SovereignBackend
+from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.facts import CallFacts
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
-from hybridproxy.model.plan import Candidate, Plan, Refusal
+from hybridproxy.model.plan import Candidate, Refusal
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.routing.decision import decision, header
@@ -72,7 +72,7 @@ class Asked:
 
     arrival: Arrival
     caller: Caller
-    call: Call
+    model: str
     client: Client
     candidates: Sequence[Candidate] = ()
 
@@ -90,7 +90,7 @@ class Asked:
             "x-hybridproxy-attempts": str(attempts),
         }
         if self.arrival.explain:
-            made["x-hybridproxy-decision"] = header(decision(self.call.model, self.caller, self.candidates))
+            made["x-hybridproxy-decision"] = header(decision(self.model, self.caller, self.candidates))
         return made
 
 
@@ -100,7 +100,8 @@ class Record:
 
     begun: float
     caller: Caller | None = None
-    call: Call | None = None
+    model: str = ""
+    stream: bool = False
     candidates: Sequence[Candidate] = ()
     status: int = 0
     code: str | None = None
@@ -148,7 +149,8 @@ class Gateway:
         finally:
             if reply is not None:
                 record.status, record.code = reply.status, reply.code
-                reply.headers["x-request-id"] = arrival.request_id
+                if reply.code is not None:
+                    self._complete_headers(reply, arrival, record)
             self.in_flight -= 1
             self._settled(arrival, record)
         return reply
@@ -163,31 +165,17 @@ class Gateway:
         caller = record.caller = Caller(tenant, location, tenant.region or region)
 
         try:
-            call = record.call = openai.decode_request(arrival.operation, await arrival.body())
+            call = openai.decode_request(arrival.operation, await arrival.body())
         except openai.RequestError as error:
             return request_error_reply(error)
+        record.model, record.stream = call.model, call.stream
 
-        if tenant.sovereign:
-            return await self._execute(
-                plan_sovereign(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng),
-                self._sovereign,
-                Asked(arrival, caller, call, client),
-                record,
-            )
-        return await self._execute(
-            plan(call, caller, running.snapshot, self._parts.health(), self._now(), self._rng),
-            self._general,
-            Asked(arrival, caller, call, client),
-            record,
-        )
-
-    async def _execute(
-        self, chosen: Plan[B] | Refusal, session: Session[B], asked: Asked, record: Record
-    ) -> Reply | None:
-        record.candidates = asked.candidates = chosen.candidates
-        if isinstance(chosen, Refusal):
-            return refusal_reply(chosen, asked.headers("none", 0))
-        driver = Driver(asked.call, chosen, session, self._parts, asked)
+        asked = Asked(arrival, caller, call.model, client)
+        driver = self._driver(running, caller, call, asked)
+        del call  # the driver lets go of it when it needs it no more: a body may be large and a stream last long
+        record.candidates = asked.candidates
+        if isinstance(driver, Refusal):
+            return refusal_reply(driver, asked.headers("none", 0))
         try:
             await driver.run()
         finally:
@@ -197,9 +185,31 @@ class Gateway:
             return None
         headers = asked.headers(driver.backend, driver.execution.attempts)
         if driver.fault is not None:
-            return fault_reply(driver.fault, headers, sovereign=asked.caller.tenant.sovereign)
+            return fault_reply(driver.fault, headers, sovereign=tenant.sovereign)
         assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
         return Reply(200, driver.result.answer, headers)
+
+    def _driver(
+        self, running: Running, caller: Caller, call: Call, asked: Asked
+    ) -> Driver[Backend] | Driver[SovereignBackend] | Refusal:
+        """Plan a call; each kind of plan meets the session of its own kind, and no other."""
+        health, now = self._parts.health(), self._now()
+        if caller.tenant.sovereign:
+            inside = plan_sovereign(call, caller, running.snapshot, health, now, self._rng)
+            asked.candidates = inside.candidates
+            return inside if isinstance(inside, Refusal) else Driver(call, inside, self._sovereign, self._parts, asked)
+        chosen = plan(call, caller, running.snapshot, health, now, self._rng)
+        asked.candidates = chosen.candidates
+        return chosen if isinstance(chosen, Refusal) else Driver(call, chosen, self._general, self._parts, asked)
+
+    def _complete_headers(self, reply: Reply, arrival: Arrival, record: Record) -> None:
+        """Give an error the headers that every answer to a model call has, as far as the call got."""
+        caller = record.caller
+        region = None if caller is None else caller.region
+        reply.headers["x-request-id"] = arrival.request_id
+        reply.headers.setdefault("x-hybridproxy-backend", "none")
+        reply.headers.setdefault("x-hybridproxy-region", region or "none")
+        reply.headers.setdefault("x-hybridproxy-attempts", "0")
 
     def _settled(self, arrival: Arrival, record: Record) -> None:
         """Tell the observer; what breaks there is its own."""
@@ -208,7 +218,7 @@ class Gateway:
         except Exception:  # noqa: BLE001 - telemetry never costs a caller its answer
             self._parts.report(arrival.request_id)
 
-    def _settle(self, driver: Driver[B], record: Record) -> None:
+    def _settle(self, driver: Driver[Backend] | Driver[SovereignBackend], record: Record) -> None:
         record.backend = driver.backend
         record.attempts = driver.execution.attempts
         record.faults = driver.execution.faults
@@ -218,7 +228,7 @@ class Gateway:
             record.usage, record.text = attempt.usage, attempt.text
 
     def _facts(self, arrival: Arrival, record: Record) -> CallFacts:
-        caller, call = record.caller, record.call
+        caller = record.caller
         first = record.first_output
         return CallFacts(
             request_id=arrival.request_id,
@@ -226,8 +236,8 @@ class Gateway:
             tenant="" if caller is None else caller.tenant.id,
             country=None if caller is None else caller.location.country,
             region=None if caller is None else caller.region,
-            model="" if call is None else call.model,
-            stream=call is not None and call.stream,
+            model=record.model,
+            stream=record.stream,
             status=record.status,
             code=record.code,
             backend=record.backend,

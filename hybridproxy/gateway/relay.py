@@ -67,10 +67,11 @@ class Attempt:
     ) -> None:
         """Make the sink of attempt `n`; `post` takes what happens, `wall` tells seconds since the epoch."""
         self.n = n
-        self.call = call
         self.backend = backend
         self.exchange: Exchange | None = None
         self._provider = provider
+        self._operation = call.operation  # and not the call: its body need not live as long as the answer
+        self._wants_usage = call.wants_usage
         self._post = post
         self._wall = wall
         self._status = 0
@@ -165,7 +166,7 @@ class AnswerAttempt(Attempt):
             self._fail(self._error(self._parsed()))
             return
         self.answer = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        answer = read_answer(self.call.operation, self.answer)
+        answer = read_answer(self._operation, self.answer)
         if answer is None:
             self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
         elif answer.error is not None:
@@ -226,7 +227,7 @@ class StreamAttempt(Attempt):
             if kind is Event.OUTPUT:
                 output = True
                 passed.append(event)
-            elif kind is Event.QUIET or (kind is Event.USAGE and self.call.wants_usage):
+            elif kind is Event.QUIET or (kind is Event.USAGE and self._wants_usage):
                 passed.append(event)
             elif kind is Event.ERROR:
                 fault = self._error(self._tap.error)

@@ -324,6 +324,7 @@ class Connection(asyncio.Protocol):
         if reader.head_due:
             reader.head_due = False
             self._early = self.unsent
+            exchange.head = exchange.body = b""  # it cannot be sent again any more, and a stream may last long
             exchange.sink.head(reader.status, reader.headers)
             if exchange.over:
                 return
