@@ -31,6 +31,8 @@ class Excess:
 
 def excess_before_parsing(data: bytes) -> Excess | None:
     """Return what JSON has too much of, None when it may be parsed."""
+    if len(data) <= MAX_BRACKETS:
+        return None  # it cannot hold more than it has bytes
     if _brackets(data) > MAX_BRACKETS or data.count(b",") > MAX_VALUES:
         # bounded: of a body with more strings than that the rest is counted as it is, and refused
         data = _STRING.sub(b"", data, count=MAX_VALUES)

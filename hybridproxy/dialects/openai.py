@@ -108,8 +108,9 @@ def _check_input(operation: Operation, body: Mapping[str, Any]) -> None:
     if operation is Operation.CHAT:
         if not isinstance(given, list) or not given:
             raise RequestError("'messages' must be a list that is not empty", param=name)
-        if not all(type(message) is dict for message in given):
-            raise RequestError("each of 'messages' must be an object", param=name)
+        for message in given:
+            if type(message) is not dict:
+                raise RequestError("each of 'messages' must be an object", param=name)
     elif not isinstance(given, str | list) or given == []:
         raise RequestError(f"{name!r} must be a text or a list that is not empty", param=name)
 
