@@ -14,8 +14,7 @@ vouched for, and `problem` says so; a stranger's word never takes its place.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from geo.networks import NetworkSet, pack, text, unmap
 
@@ -39,8 +38,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PORT = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)")  # RFC 7239 §6: a number or an obfuscated name
 
 
-@dataclass(frozen=True, slots=True)
-class ClientAddress:
+class ClientAddress(NamedTuple):
     """The client's address and how it was found.
 
     Attributes:
