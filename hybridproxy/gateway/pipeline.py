@@ -152,7 +152,7 @@ class Gateway:
                 if reply.code is not None:
                     self._complete_headers(reply, arrival, record)
             self.in_flight -= 1
-            self._settled(arrival, record)
+            self._tell(arrival, record)
         return reply
 
     async def _serve(self, arrival: Arrival, client: Client, record: Record) -> Reply | None:
@@ -211,7 +211,7 @@ class Gateway:
         reply.headers.setdefault("x-hybridproxy-region", region or "none")
         reply.headers.setdefault("x-hybridproxy-attempts", "0")
 
-    def _settled(self, arrival: Arrival, record: Record) -> None:
+    def _tell(self, arrival: Arrival, record: Record) -> None:
         """Tell the observer; what breaks there is its own."""
         try:
             self._parts.observer.call_finished(self._facts(arrival, record))
