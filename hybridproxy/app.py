@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import random
 import signal
 import socket
 import sys
@@ -25,12 +26,16 @@ from hybridproxy.config.settings import Configuration
 from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.pipeline import Gateway
+from hybridproxy.gateway.prober import Prober
 from hybridproxy.gateway.running import Running
 from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
 from hybridproxy.ingress.server import Ingress
 from hybridproxy.model.facts import CallFacts
+from hybridproxy.resilience.breaker import Phase
 from hybridproxy.routing.readiness import region_is_usable
-from hybridproxy.stores.memory import MemoryHealth
+from hybridproxy.stores.leases import Leases, LocalLeases
+from hybridproxy.stores.marks import Mark, MarkKind
+from hybridproxy.stores.memory import Change, MemoryHealth
 from hybridproxy.tasks import spawn
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log
@@ -40,6 +45,7 @@ from hybridproxy.transport.session import GeneralSession, SovereignSession
 from hybridproxy.transport.sweep import Sweep
 
 BACKLOG: Final = 4096
+_PHASE_EVENTS: Final = {Phase.OPEN: "opened", Phase.HALF_OPEN: "half_opened", Phase.CLOSED: "closed"}
 
 
 class StartError(Exception):
@@ -95,20 +101,27 @@ class Worker:
         self.writer = LineWriter(log_fd)
         self.log = Log(self.writer)
         self.sweep = Sweep()
-        self.health = MemoryHealth(self.loop.time)
+        rng = random.Random()  # noqa: S311 - spreads load, guards nothing
+        self.health = MemoryHealth(self.loop.time, time.time, rng.random, configuration.settings.breaker)
         self.general = GeneralSession(self.sweep)
         self.sovereign = SovereignSession(self.sweep)
         self.metrics = Metrics(self._gauges)
+        self.health.listeners.append(self._phase_changed)
+        self.health.marks.listeners.append(self._marked)
         parts = Parts(
             sweep=self.sweep,
-            health=self.health.health,
-            note=self.health.note,
+            health=self.health,
             observer=_Observers(self.log, self.metrics),
             wall=time.time,
             report=self._report,
+            rng=rng,
         )
         self.gateway = Gateway(make_running(configuration), parts, general=self.general, sovereign=self.sovereign)
         self.ingress = Ingress(self.gateway, self._ready)
+        self.leases: Leases = LocalLeases(self.health)
+        self.prober = Prober(
+            self.health, self.leases, lambda: self.gateway.running.snapshot, self.general, self.sovereign, time.time
+        )
         self.data: asyncio.Server | None = None
         self.connections: Server | None = None
         self.admin: web.AppRunner | None = None
@@ -145,6 +158,7 @@ class Worker:
             await self.admin.setup()
             with _port(settings.admin.host, settings.admin.port, "admin"):
                 await web.TCPSite(self.admin, settings.admin.host, settings.admin.port).start()
+        spawn(self.prober.run(), "prober")
         self.log.event("server.started", host=settings.listen.host, port=self.port, pid=os.getpid())
 
     async def reload(self) -> list[str]:
@@ -197,6 +211,7 @@ class Worker:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self.prober.close()
         if self.data is not None:
             self.data.close()
         if self.connections is not None:
@@ -210,7 +225,7 @@ class Worker:
 
     def _explain(self, described: dict[str, Any]) -> dict[str, Any]:
         try:
-            return explain(self.gateway.running, described, health=self.health.health(), now=self.loop.time())
+            return explain(self.gateway.running, described, health=self.health.view, now=self.loop.time())
         except ExplainError as error:
             raise AdminError(str(error)) from None
 
@@ -221,13 +236,41 @@ class Worker:
         snapshot = self.gateway.running.snapshot
         if region not in snapshot.regions:
             return False, "unknown region"
-        usable = region_is_usable(snapshot, region, self.health.health(), self.loop.time())
+        usable = region_is_usable(snapshot, region, self.health.view, self.loop.time())
         return usable, "" if usable else "no usable backend"
+
+    def _phase_changed(self, change: Change) -> None:
+        """Log what became of a target; a backend that is left alone is news, and so is one that came back."""
+        backend, endpoint, model, credential = change.key
+        state = change.state
+        self.log.event(
+            f"breaker.{_PHASE_EVENTS[state.phase]}",
+            backend=backend,
+            endpoint=endpoint,
+            model=model,
+            credential=credential,
+            reason=state.reason,
+            seconds=round(max(0.0, state.until - self.loop.time()), 2) if state.phase is Phase.OPEN else None,
+        )
+        self.metrics.phase_changed(backend, state.phase.value)
+
+    def _marked(self, mark: Mark, heard: bool) -> None:  # noqa: FBT001 - a listener's signature
+        """Log a quarantine at once: until somebody acts the key is not used."""
+        if mark.kind is MarkKind.QUARANTINE:
+            named = mark.key[1:] if mark.key[0] == "credential" else (mark.key[0], mark.key[3])
+            name = "credential.quarantined" if mark.until > time.time() else "credential.released"
+            model = None if mark.key[0] == "credential" else mark.key[2]
+            self.log.event(name, backend=named[0], credential=named[1], model=model, reason=mark.reason, heard=heard)
 
     def _gauges(self) -> dict[str, float]:
         return {
             "hybridproxy_calls_in_flight": self.gateway.in_flight,
             "hybridproxy_upstream_connections": self.general.open + self.sovereign.open,
+            "hybridproxy_targets_out": len(self.health.out()),
+            "hybridproxy_credentials_quarantined": sum(
+                mark.kind is MarkKind.QUARANTINE for mark in self.health.marks.in_force()
+            ),
+            "hybridproxy_probes_sent": self.prober.sent,
             "hybridproxy_log_lines_dropped": self.writer.dropped,
         }
 

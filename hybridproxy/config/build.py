@@ -1,12 +1,22 @@
 """From the checked file to the values the rest of the program works with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from geo.countries import CONTINENT_OF
+from geo.location import Location
 from geo.networks import NetworkSet
-from geo.regions import Region
+from geo.regions import Region, region_of
 from hybridproxy.config.check import DEFAULT
-from hybridproxy.config.schema import BackendSection, ConfigurationFile, ModelSection, RouteSection, TenantSection
-from hybridproxy.config.settings import Admin, Geo, Listen, Settings
+from hybridproxy.config.schema import (
+    BackendSection,
+    ConfigurationFile,
+    ModelSection,
+    RedisSection,
+    RouteSection,
+    TenantSection,
+)
+from hybridproxy.config.settings import Admin, Geo, Listen, Redis, Settings
 from hybridproxy.config.values import endpoint
 from hybridproxy.model.backend import (
     Backend,
@@ -19,13 +29,16 @@ from hybridproxy.model.backend import (
     Trust,
 )
 from hybridproxy.model.call import Capability
-from hybridproxy.model.snapshot import Model, Route, Served, Snapshot, Tenant
+from hybridproxy.model.price import UNKNOWN, price
+from hybridproxy.model.snapshot import Handling, Model, OnCut, Route, Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.resilience.breaker import Rules
 
 
 def snapshot_of(file: ConfigurationFile, base: Path) -> Snapshot:
     """Return what routing decides by. `base` is the folder relative paths start at."""
-    backends = {name: _backend(name, section, base) for name, section in file.backends.items()}
+    regions = regions_of(file)
+    backends = {name: _backend(name, section, base, regions) for name, section in file.backends.items()}
     models = {name: _model(name, section) for name, section in file.models.items()}
     tenants = {name: _tenant(name, section) for name, section in file.tenants.items()}
     wildcards = [model for model in models.values() if "*" in model.name]
@@ -58,15 +71,38 @@ def settings_of(file: ConfigurationFile, base: Path) -> Settings:
         ),
         admin=None if file.admin is None else Admin(file.admin.host, file.admin.port, file.admin.token),
         geo=Geo(None if geo.database == "builtin" else base / geo.database, tuple(geo.overrides.items())),
-        regions=tuple(
-            Region(name, frozenset(region.countries), frozenset(region.continents))
-            for name, region in file.regions.items()
-        ),
+        regions=regions_of(file),
         trusted=NetworkSet.parse(listen.trusted_proxies),
+        breaker=Rules(file.breaker.open_for, file.breaker.open_max),
+        redis=None if file.redis is None else _redis(file.redis, base),
     )
 
 
-def _backend(name: str, section: BackendSection, base: Path) -> Backend:
+def regions_of(file: ConfigurationFile) -> tuple[Region, ...]:
+    """Return the regions, in the order in which they are tried."""
+    return tuple(
+        Region(name, frozenset(region.countries), frozenset(region.continents)) for name, region in file.regions.items()
+    )
+
+
+def _redis(section: RedisSection, base: Path) -> Redis:
+    url, tls = section.url, section.tls
+    return Redis(
+        mode=url.mode,
+        nodes=url.nodes,
+        tls=url.tls,
+        db=url.db,
+        service=url.service,
+        username=url.username,
+        password=url.password,
+        sentinel_password=section.sentinel_password,
+        ca=None if tls.ca is None else base / tls.ca,
+        tls_name=tls.name,
+        name=section.name,
+    )
+
+
+def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[Region]) -> Backend:
     secrets = section.api_keys or ([section.api_key] if section.api_key is not None else [""])
     own = section.timeouts
     return Backend(
@@ -81,7 +117,17 @@ def _backend(name: str, section: BackendSection, base: Path) -> Backend:
         tls=Tls(None if section.tls.ca is None else str(base / section.tls.ca), section.tls.name),
         pin=tuple(section.pin),
         timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
+        region=section.region or _region(section, regions),
     )
+
+
+def _region(section: BackendSection, regions: Sequence[Region]) -> str:
+    """Return the region a backend's site lies in, "" where no region names its country or continent."""
+    country = PROVIDERS[section.provider].places.get(section.site or "")
+    if country is None:
+        return ""
+    named = [region for region in regions if region.countries or region.continents]
+    return region_of(Location(country, CONTINENT_OF[country], "override", "country"), named) or ""
 
 
 def _endpoints(section: BackendSection) -> tuple[Endpoint, ...]:
@@ -104,6 +150,7 @@ def _sovereign(backend: Backend) -> SovereignBackend:
         tls=backend.tls,
         pin=backend.pin,
         timeouts=backend.timeouts,
+        region=backend.region,
     )
 
 
@@ -118,6 +165,7 @@ def _model(name: str, section: ModelSection) -> Model:
                 context=section.context if served.context is None else served.context,
                 lacks=frozenset(map(Capability, served.lacks)),
                 streams_only=served.streams_only,
+                price=UNKNOWN if served.price is None else price(served.price.input, served.price.output),
             )
             for backend, served in section.served_by.items()
         ),
@@ -129,13 +177,18 @@ def _route(name: str, section: RouteSection) -> Route:
     return Route(
         name=name,
         regions={region: tuple(map(tuple, groups)) for region, groups in section.regions.items()},
-        timeouts=Timeouts(
-            connect=times.connect,
-            first_token=times.first_token,
-            between_bytes=times.between_bytes,
-            answer=times.answer,
-            total=times.total,
-            commit_within=times.commit_within,
+        handling=Handling(
+            timeouts=Timeouts(
+                connect=times.connect,
+                first_token=times.first_token,
+                between_bytes=times.between_bytes,
+                answer=times.answer,
+                total=times.total,
+                commit_within=times.commit_within,
+            ),
+            patience=section.patience,
+            on_cut=tuple(map(OnCut, section.on_cut)),
+            hedge=section.hedge,
         ),
     )
 

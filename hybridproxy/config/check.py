@@ -5,6 +5,7 @@ still count as known, so that one mistake does not look like two.
 """
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,9 +16,10 @@ from typing import Any
 from geo.networks import SPECIAL_NETWORKS, Network, NetworkSet, pack
 from hybridproxy.config.environment import literal_part
 from hybridproxy.config.mistakes import KeyPath, dotted
-from hybridproxy.config.schema import NOT_DONE_YET, BackendSection, ConfigurationFile, TenantSection
+from hybridproxy.config.schema import NOT_DONE_YET, BackendSection, ConfigurationFile, RedisSection, TenantSection
 from hybridproxy.config.values import suggestion
 from hybridproxy.model.backend import Endpoint
+from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
 
 Finding = tuple[KeyPath, str]
@@ -75,10 +77,28 @@ def _settings(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
         if shared and file.admin.port == listen.port != 0 and context.intact(("listen", "port")):
             yield ("admin", "port"), "the admin port may not be the data port"
     if file.redis is not None:
-        template = context.templates.get(("redis", "url"), file.redis.url)
-        login, at, _ = literal_part(template).partition("@")
-        if at and login.rpartition("://")[2].partition(":")[2]:
-            yield ("redis", "url"), "a password stands in the file: write ${NAME} and set it in the environment"
+        yield from _redis(file.redis, context)
+    if file.breaker.open_max < file.breaker.open_for:
+        yield ("breaker", "open_max"), "expected at least open_for, which it bounds"
+
+
+def _redis(redis: RedisSection, context: Context) -> Iterator[Finding]:
+    template = context.templates.get(("redis", "url"))
+    if redis.url.password is not None and (template is None or _LOGIN.search(literal_part(template))):
+        yield ("redis", "url"), "a password stands in the file: write ${NAME} and set it in the environment"
+    if redis.sentinel_password is not None:
+        yield from _from_environment(("redis", "sentinel_password"), context)
+        if redis.url.mode != "sentinel":
+            yield ("redis", "sentinel_password"), "there are no sentinels in the URL: leave it out"
+    for option, given in (("ca", redis.tls.ca), ("name", redis.tls.name)):
+        if given is not None and not redis.url.tls:
+            yield ("redis", "tls", option), "the URL has no TLS: write rediss://, or leave this out"
+    if redis.tls.ca is not None and not _is_file(context.base / redis.tls.ca):
+        yield ("redis", "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
+
+
+_LOGIN = re.compile(r"://[^@/]*:[^@/]+@")
+"""A user, a colon and a password that is not empty, before the host."""
 
 
 def _is_file(path: Path) -> bool:
@@ -112,6 +132,8 @@ def _backend(name: str, backend: BackendSection, context: Context) -> Iterator[F
     if known and backend.site is not None and backend.site not in provider.sites:
         yield (*here, "site"), f"{provider.name} has no such site: {suggestion(backend.site, sites_of(backend))}"
     yield from _credentials(here, backend, context)
+    if backend.region is not None:
+        yield from _known((*here, "region"), "region", backend.region, context.names["regions"])
     if backend.base_url is not None and backend.endpoints is not None:
         yield (*here, "endpoints"), "either base_url or endpoints, not both"
     elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):
@@ -307,6 +329,11 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
         more = f" (and {len(paths) - 1} more like it)" if len(paths) > 1 else ""
         if paths:
             yield paths[0], f"{message}{more}"
+    for name, route in file.routes.items():
+        listed = {backend for groups in route.regions.values() for group in groups for backend in group}
+        continues = any(PROVIDERS[file.backends[backend].provider].continuation for backend in listed)
+        if OnCut.RESUME.value in route.on_cut and not continues:
+            yield ("routes", name, "on_cut"), "none of the route's backends can continue an answer: resume does nothing"
     for name, backend in file.backends.items():
         if backend.sovereign:
             for path, endpoint in located_endpoints(("backends", name), backend):

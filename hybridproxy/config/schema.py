@@ -6,11 +6,13 @@ contract that this version does not do is refused here where ignoring it would c
 (`_only`, `_no_…`), and accepted with a warning where only a feature is missing (`NOT_DONE_YET`).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
+from hybridproxy.config.redis_url import RedisUrl, redis_url
 from hybridproxy.config.values import (
     BodySize,
     Cidr,
@@ -34,13 +36,19 @@ from hybridproxy.config.values import (
     duration,
 )
 from hybridproxy.model.backend import Trust
+from hybridproxy.model.snapshot import OnCut
+
+MAX_PATIENCE = 60.0
+MAX_OPEN = 300.0
+"""Seconds."""
+
+MAX_HEDGE = 0.02
+"""A second attempt for more of the calls than that buys little and loads backends that are slow already."""
 
 NOT_DONE_YET: Mapping[tuple[str, ...], str] = {
-    ("redis",): "every replica keeps what it knows to itself in this version",
     ("audit",): "no audit record is written in this version",
     ("ledger",): "no ledger is written in this version",
     ("backends", "*", "limits"): "limits are not enforced in this version",
-    ("models", "*", "served_by", "*", "price"): "prices are not used in this version",
     ("tenants", "*", "limits"): "limits are not enforced in this version",
     ("tenants", "*", "budget"): "budgets are not enforced in this version",
 }
@@ -74,15 +82,46 @@ def _only_list(available: str, *planned: str) -> Callable[[Any], list[str]]:
     return check
 
 
-def _no_patience(value: Any) -> float:
-    if duration(value) > 0:
-        raise ValueError("not available in this version: only 0s is")
-    return 0.0
-
-
 def _no_tls(value: Any) -> None:
     if value is not None:
         raise ValueError("not available in this version: put a load balancer that ends TLS in front")
+
+
+def _patience(value: Any) -> float:
+    seconds = duration(value)
+    if seconds > MAX_PATIENCE:
+        raise ValueError(f"expected at most {MAX_PATIENCE:g}s: a caller waits for it")
+    return seconds
+
+
+def _open_time(value: Any) -> float:
+    seconds = duration(value)
+    if not 0 < seconds <= MAX_OPEN:
+        raise ValueError(f"expected a duration above 0s and at most {MAX_OPEN:g}s")
+    return seconds
+
+
+def _on_cut(value: Any) -> list[str]:
+    words = [way.value for way in OnCut]
+    if not isinstance(value, list) or not value or not all(word in words for word in value):
+        raise ValueError(f"expected a list of {', '.join(words)}, in the order to try them")
+    if len(set(value)) < len(value):
+        raise ValueError("a word stands in the list twice")
+    if OnCut.ERROR.value in value[:-1]:
+        raise ValueError("nothing is tried after error: let it stand last")
+    return [*value] if value[-1] == OnCut.ERROR.value else [*value, OnCut.ERROR.value]
+
+
+def _hedge(value: Any) -> float:
+    if value == "off":
+        return 0.0
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?) ?%", value) if isinstance(value, str) else None
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share <= MAX_HEDGE:
+        raise ValueError(
+            f"expected off, or the share of calls that may be hedged: above 0% and at most {MAX_HEDGE:.0%}"
+        )
+    return share
 
 
 def _named(value: Any) -> Any:
@@ -126,10 +165,27 @@ class AdminSection(Section):
     token: Secret = Field(repr=False)
 
 
+class TlsSection(Section):
+    """How a server proves itself."""
+
+    ca: str | None = Field(None, min_length=1)
+    name: Host | None = None
+
+
 class RedisSection(Section):
     """What replicas share."""
 
-    url: str = Field(repr=False)
+    url: Annotated[RedisUrl, PlainValidator(redis_url, json_schema_input_type=str)] = Field(repr=False)
+    name: Name = "default"
+    sentinel_password: Secret | None = Field(None, repr=False)
+    tls: TlsSection = TlsSection()
+
+
+class BreakerSection(Section):
+    """How long a target that keeps failing is left alone: at first, and at most."""
+
+    open_for: Annotated[float, PlainValidator(_open_time, json_schema_input_type=str | float)] = 5.0
+    open_max: Annotated[float, PlainValidator(_open_time, json_schema_input_type=str | float)] = 15.0
 
 
 class GeoSection(Section):
@@ -188,13 +244,6 @@ class Price(Section):
     output: float = Field(ge=0, allow_inf_nan=False)
 
 
-class TlsSection(Section):
-    """How a backend proves itself."""
-
-    ca: str | None = Field(None, min_length=1)
-    name: Host | None = None
-
-
 class BackendSection(Section):
     """One backend."""
 
@@ -208,6 +257,7 @@ class BackendSection(Section):
     weight: Weight = 1.0
     timeouts: BackendTimeouts = BackendTimeouts()
     limits: Limits | None = None
+    region: Name | None = None
     allow_cidrs: list[Cidr] = []
     tls: TlsSection = TlsSection()
     insecure: bool = False
@@ -251,11 +301,12 @@ class RouteSection(Section):
         list[str],
         PlainValidator(_only_list("order", "latency", "price", "fresh"), json_schema_input_type=list[Literal["order"]]),
     ] = ["order"]
-    patience: Annotated[float, PlainValidator(_no_patience, json_schema_input_type=str | float)] = 0.0
+    patience: Annotated[float, PlainValidator(_patience, json_schema_input_type=str | float)] = 0.0
     on_cut: Annotated[
         list[str],
-        PlainValidator(_only_list("error", "resume", "replay"), json_schema_input_type=list[Literal["error"]]),
-    ] = ["error"]
+        PlainValidator(_on_cut, json_schema_input_type=list[Literal["resume", "replay", "error"]]),
+    ] = [OnCut.ERROR.value]
+    hedge: Annotated[float, PlainValidator(_hedge, json_schema_input_type=str)] = 0.0
     timeouts: RouteTimeouts = RouteTimeouts()
 
 
@@ -298,6 +349,7 @@ class ConfigurationFile(Section):
     listen: ListenSection = ListenSection()
     admin: AdminSection | None = None
     redis: RedisSection | None = None
+    breaker: BreakerSection = BreakerSection()
     geo: GeoSection = GeoSection()
     regions: dict[Name, RegionSection] = {"default": RegionSection()}
     backends: dict[Name, BackendSection] = Field(json_schema_extra={"minProperties": 1})

@@ -7,6 +7,7 @@ from typing import Literal
 from geo.networks import NetworkSet
 from geo.regions import Region
 from hybridproxy.model.snapshot import Snapshot
+from hybridproxy.resilience.breaker import DEFAULT_RULES, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,38 @@ class Geo:
 
 
 @dataclass(frozen=True, slots=True)
+class Redis:
+    """The Redis that replicas share.
+
+    Attributes:
+        mode: how it is run.
+        nodes: host and port of the server, of the sentinels, or of some nodes of the cluster.
+        tls: it is reached by TLS.
+        db: the number of its database.
+        service: the sentinels' name of the master.
+        username: None where there is none.
+        password: None where there is none.
+        sentinel_password: the sentinels' own.
+        ca: a PEM file with the authorities to trust, None: the system's.
+        tls_name: the name in its certificate, None: the host's.
+        name: of the deployment: those with different names share a Redis and no health.
+
+    """
+
+    mode: Literal["standalone", "sentinel", "cluster"]
+    nodes: tuple[tuple[str, int], ...]
+    tls: bool = False
+    db: int = 0
+    service: str = ""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sentinel_password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    tls_name: str | None = None
+    name: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that is not routing.
 
@@ -64,6 +97,8 @@ class Settings:
         geo: how addresses are located.
         regions: in the order in which they are tried.
         trusted: networks of proxies that are believed about the client's address.
+        breaker: how long a target stays open.
+        redis: what replicas share health through, None: each keeps to itself.
 
     """
 
@@ -72,6 +107,8 @@ class Settings:
     geo: Geo
     regions: tuple[Region, ...]
     trusted: NetworkSet
+    breaker: Rules = DEFAULT_RULES
+    redis: Redis | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,14 +173,20 @@ class StreamTap:
         text: characters of content, reasoning and refusal so far.
         usage: tokens as the upstream reported them last, None while it has not.
         error: the event that carried an error.
+        said: the pieces of text so far, None unless they are kept for whoever may have to go on with the stream.
+        plain: the output so far was nothing but that text.
+        head: the first chunk, while `said` is kept: its `id`, `created` and `model` name the stream.
 
     """
 
-    __slots__ = ("_choices", "_finished", "_open", "error", "text", "usage")
+    __slots__ = ("_choices", "_finished", "_open", "error", "head", "plain", "said", "text", "usage")
 
-    def __init__(self, choices: int = 1) -> None:
-        """Begin a stream that was asked for so many choices."""
+    def __init__(self, choices: int = 1, *, keep: bool = False) -> None:
+        """Begin a stream that was asked for so many choices; `keep`: its text may have to be gone on with."""
         self._choices = choices
+        self.said: list[str] | None = [] if keep else None
+        self.plain = True
+        self.head: dict[str, Any] | None = None
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self.text = 0
@@ -209,6 +215,8 @@ class StreamTap:
                     content = delta.get("content")
                     if type(content) is str and content:
                         self.text += len(content)
+                        if self.said is not None:
+                            self.said.append(content)
                         return Event.OUTPUT
         return self._read_body(body)
 
@@ -224,6 +232,8 @@ class StreamTap:
             return Event.USAGE if usage else Event.QUIET
         if type(choices) is not list:
             return Event.GARBLED
+        if self.said is not None and self.head is None:
+            self.head = body
         found = Event.QUIET
         for choice in choices:
             event = self._read_choice(choice) if type(choice) is dict else Event.GARBLED
@@ -242,11 +252,22 @@ class StreamTap:
         if size is not None:
             self.text += size
             found = Event.OUTPUT
+            if self.said is not None:
+                self._keep(choice, size)
         if choice.get("finish_reason") is not None or "error" in choice:
             return self._read_finish(choice, index, found)
         if index not in self._finished:
             self._open.add(index)
         return found
+
+    def _keep(self, choice: dict[str, Any], size: int) -> None:
+        """Keep the text of a choice that has output; whatever else it has cannot be gone on with."""
+        holder = choice.get("delta") or choice.get("message")
+        content = holder.get("content") if type(holder) is dict else choice.get("text")
+        if type(content) is str and len(content) == size > 0 and self.said is not None:
+            self.said.append(content)
+        else:
+            self.plain = False
 
     def _read_finish(self, choice: dict[str, Any], index: int, found: Event) -> Event:
         reason = choice.get("finish_reason")
@@ -275,6 +296,14 @@ class StreamTap:
         except orjson.JSONDecodeError:
             return Event.GARBLED
         return self._read_body(body) if type(body) is dict else Event.GARBLED
+
+
+def without_usage(event: bytes) -> bytes:
+    """Return a chunk with choices without the usage that we asked for in each of them, and nobody else did."""
+    body = orjson.loads(data_of(event) or b"null")
+    if type(body) is not dict or not body.get("choices") or body.pop("usage", None) is None:
+        return event
+    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 _PLAIN: Final = frozenset({"role", "content"})

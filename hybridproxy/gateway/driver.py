@@ -6,18 +6,26 @@ The only waiting is for the next event of the call: two or three times a call, n
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, Protocol
 
 from hybridproxy.dialects import openai
+from hybridproxy.dialects.seam import Continuation, Repetition, Said, prefix, summed
 from hybridproxy.gateway.outgoing import outgoing_body
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.relay import AnswerAttempt, Client, StreamAttempt
 from hybridproxy.model.backend import B
 from hybridproxy.model.call import Call
-from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.facts import Seam
+from hybridproxy.model.fault import Fault, FaultKind, Verdict
+from hybridproxy.model.health import Key, backend_key, credential_key, region_key
 from hybridproxy.model.plan import Plan, Target
+from hybridproxy.model.usage import Usage
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.resilience.breaker import Outcome
+from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.execution import (
+    BYTES_A_TOKEN,
     CancelAttempt,
     ClientGone,
     Command,
@@ -26,12 +34,17 @@ from hybridproxy.resilience.execution import (
     Event,
     Execution,
     GiveUp,
+    Join,
+    Mode,
     Observe,
+    Refused,
     SetTimer,
     StartAttempt,
+    Terms,
     Timer,
     TimerFired,
 )
+from hybridproxy.resilience.hedge import FirstTokens
 from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 STREAM_HEADERS: Final = {
@@ -62,9 +75,25 @@ class Ask(Protocol):
         """Our name of the call; the upstream gets it too."""
         ...
 
+    @property
+    def tenant(self) -> str:
+        """Whose call it is: one tenant's failures alone do not speak for the fleet."""
+        ...
+
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers of an answer."""
         ...
+
+
+@dataclass(slots=True)
+class Made(Generic[B]):
+    """An attempt that was made: its target, when, and under which right to probe if it is one."""
+
+    target: Target[B]
+    mode: Mode
+    began: float
+    epoch: int | None
+    attempt: AnswerAttempt | StreamAttempt
 
 
 class Driver(Generic[B]):
@@ -78,53 +107,63 @@ class Driver(Generic[B]):
         fault: what the caller is told, None when the call was answered.
         opened: the head of the stream went to the caller.
         first_output: when the first real output was there, on the loop's clock.
+        usage: what all parts of the answer used; a part that was cut off counts by an estimate.
+        text: characters of output that went to the caller.
+        seams: where the stream broke and went on.
+        hedged: a second backend was asked because the first was slow.
 
     """
 
     __slots__ = (
-        "_ask",
-        "_call",
-        "_client",
-        "_commit_at",
-        "_events",
-        "_loop",
-        "_over",
-        "_parts",
-        "_plan",
-        "_session",
-        "_total_at",
-        "_waiter",
-        "attempt",
-        "backend",
-        "deadline",
-        "execution",
-        "fault",
-        "first_output",
-        "opened",
-        "result",
-    )
+        "_allowance", "_ask", "_before", "_call", "_client", "_commit_at", "_events", "_flowing", "_hedge_at",
+        "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_said", "_session", "_size",
+        "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault", "first_output",
+        "hedged", "opened", "result", "seams",
+    )  # fmt: skip
 
-    def __init__(self, call: Call, plan: Plan[B], session: Session[B], parts: Parts, ask: Ask) -> None:
+    def __init__(
+        self, call: Call, plan: Plan[B], session: Session[B], parts: Parts, ask: Ask, terms: Terms, allowance: Allowance
+    ) -> None:
         """Prepare a call."""
-        self.execution = Execution(len(plan.targets), plan.timeouts, stream=call.stream)
+        self.execution = Execution(plan.targets, terms, allowance, parts.rng)
         self.backend = ""
         self.attempt: AnswerAttempt | StreamAttempt | None = None
         self.result: AnswerAttempt | StreamAttempt | None = None
         self.fault: Fault | None = None
-        self.opened = False
+        self.opened = self.hedged = False
         self.first_output: float | None = None
         self.deadline: float | None = None
+        self.seams: list[Seam] = []
         self._call: Call | None = call
+        self._operation = call.operation
+        self._size = call.size
         self._plan: Plan[B] = plan
         self._session: Session[B] = session
         self._parts = parts
         self._ask = ask
+        self._terms = terms
+        self._allowance = allowance
         self._client = ask.client
         self._loop = asyncio.get_running_loop()
         self._events: list[Event] = []
+        self._made: dict[int, Made[B]] = {}
+        self._flowing: Made[B] | None = None
+        self._said: Said | None = None
+        self._before = ""
         self._waiter: asyncio.Future[None] | None = None
-        self._total_at = self._commit_at = math.inf
+        self._total_at = self._commit_at = self._pause_at = self._hedge_at = math.inf
         self._over = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """What all parts of the answer used."""
+        attempt = self.attempt
+        return None if attempt is None else summed(None if self._said is None else self._said.usage, attempt.usage)
+
+    @property
+    def text(self) -> int:
+        """Characters of output that went to the caller."""
+        return 0 if self.attempt is None else self.attempt.text
 
     async def run(self) -> None:
         """Carry the call to its end. Cancelling it means that the caller left."""
@@ -135,24 +174,35 @@ class Driver(Generic[B]):
                     self._waiter = self._loop.create_future()
                     await self._waiter
                     self._waiter = None
-                self._perform(self.execution.on(self._events.pop(0)))
+                self._perform(self.execution.on(self._events.pop(0), self._loop.time()))
         except asyncio.CancelledError:
-            self._perform(self.execution.on(ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))))
+            gone = ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))
+            self._perform(self.execution.on(gone, self._loop.time()))
             raise
         finally:
             self._parts.sweep.unregister(self)
-            if self.attempt is not None:
-                self.attempt.release()
+            self._settle()
+            for made in self._made.values():
+                made.attempt.release()
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
+        if self._hedge_at <= now:
+            self._hedge_at = math.inf
+            self._post(TimerFired(Timer.HEDGE))
+        if self._pause_at <= now:
+            self._pause_at = math.inf
+            self._post(TimerFired(Timer.PAUSE))
         if self._commit_at <= now:
             self._commit_at = math.inf
             self._post(TimerFired(Timer.COMMIT))
         if self._total_at <= now:
             self._total_at = math.inf
             self._post(TimerFired(Timer.TOTAL))
-        self.deadline = min(self._commit_at, self._total_at)
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self.deadline = min(self._commit_at, self._total_at, self._pause_at, self._hedge_at)
 
     def _post(self, event: Event) -> None:
         self._events.append(event)
@@ -165,53 +215,128 @@ class Driver(Generic[B]):
             self._PERFORM[type(command)](self, command)
 
     def _start(self, command: StartAttempt) -> None:
-        target = self._plan.targets[command.n]
+        target = self._plan.targets[command.target]
+        health, epoch = self._parts.health, None
+        if health.view:  # something is out: it may be this one by now, or this call may be its probe
+            admitted, epoch = health.enter(_around(target), target.health_key)
+            if not admitted:
+                self._post(Refused(command.n))
+                return
+        call = self._call
+        assert call is not None  # noqa: S101 - it is kept as long as another attempt may be made
+        self.backend = target.backend.id
+        self.hedged = self.hedged or command.mode is Mode.HEDGE
+        if self._flowing is not None:  # its stream broke: this attempt is to go on from what the caller has
+            self._said, self._before = (
+                self._flowing.attempt.said(self._part(self._flowing)),
+                self._flowing.target.backend.id,
+            )
+            self._flowing = None
+        attempt = self.attempt = self._attempt(command, call, target)
+        self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
+        attempt.exchange = self._session.start(target, self._request(command.mode, call, target), attempt)
+
+    def _attempt(self, command: StartAttempt, call: Call, target: Target[B]) -> AnswerAttempt | StreamAttempt:
         backend = target.backend
         provider = PROVIDERS[backend.provider]
-        call = self._call
-        assert call is not None  # noqa: S101 - no attempt is started after the commit
-        self.backend = backend.id
-        if self.attempt is not None:
-            self.attempt.release()
-        kind = StreamAttempt if call.stream else AnswerAttempt
-        attempt = self.attempt = kind(command.n, call, provider, backend.id, self._post, self._parts.wall)
-        request = UpstreamRequest(
+        if not call.stream:
+            return AnswerAttempt(command.n, call, provider, backend.id, self._post, self._parts.wall)
+        said, mode = self._said, command.mode
+        seam = None
+        if said is not None:
+            seam = Continuation(said) if mode is Mode.RESUME else Repetition(said)
+        keep = bool(self._terms.recoveries)
+        return StreamAttempt(command.n, call, provider, backend.id, self._post, self._parts.wall, keep=keep, seam=seam)
+
+    def _request(self, mode: Mode, call: Call, target: Target[B]) -> UpstreamRequest:
+        provider = PROVIDERS[target.backend.provider]
+        resumes = self._said if mode is Mode.RESUME else None
+        return UpstreamRequest(
             path=provider.path(call.operation, target.endpoint.base_path),
-            body=outgoing_body(call, provider, target.model, backend.pin),
+            body=outgoing_body(
+                call,
+                provider,
+                target.model,
+                target.backend.pin,
+                said=None if resumes is None else prefix(resumes),
+                running_usage=bool(self._terms.recoveries),
+                spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
+            ),
             stream=call.stream,
             headers=(("x-request-id", self._ask.request_id),),
         )
-        attempt.exchange = self._session.start(target, request, attempt)
 
     def _set_timer(self, command: SetTimer) -> None:
         at = self._loop.time() + command.after
-        if command.timer is Timer.COMMIT:
-            self._commit_at = at
-        else:
-            self._total_at = at
+        match command.timer:
+            case Timer.COMMIT:
+                self._commit_at = at
+            case Timer.TOTAL:
+                self._total_at = at
+            case Timer.PAUSE:
+                self._pause_at = at
+            case Timer.HEDGE:
+                self._hedge_at = at
         if self.deadline is None:
             self._parts.sweep.register(self)
-        self.deadline = min(self._commit_at, self._total_at)
+        self._set_deadline()
 
     def _observe(self, command: Observe) -> None:
-        self._parts.note(self._plan.targets[command.n].health_key, command.verdict, command.fault)
+        made = self._made[command.n]
+        key, fault, health = made.target.health_key, command.fault, self._parts.health
+        if command.verdict is Verdict.OK and made.epoch is None:
+            health.good(key, command.signal)
+            return
+        outcome = Outcome(
+            command.signal,
+            command.verdict,
+            what="" if fault is None else fault.facts.text,
+            wait=0.0 if fault is None else fault.cool_off if fault.retry_after is None else fault.retry_after,
+            unreachable=fault is not None and fault.facts.sent_nothing,
+            tenant=self._ask.tenant,
+            epoch=made.epoch,
+        )
+        health.note(key, outcome, fault, self._operation)
 
-    def _cancel(self, _command: CancelAttempt) -> None:
-        if self.attempt is not None and self.attempt.exchange is not None:
-            self.attempt.exchange.cancel()
+    def _cancel(self, command: CancelAttempt) -> None:
+        made = self._made[command.n]
+        if made.attempt.exchange is not None:
+            made.attempt.exchange.cancel()
+        if self.first_output is not None and not self.seams and self._flowing is not made:  # the loser of a hedge
+            self.execution.lost.setdefault(command.n, made.target.price.of(self._part(made)))
 
-    def _commit(self, _command: Commit) -> None:
+    def _commit(self, command: Commit) -> None:
         """Open the caller's stream and let the attempt write to it."""
-        self._call = None  # no other attempt will be made, and what was asked may be large
-        self.first_output = self._loop.time()
-        if isinstance(self.attempt, StreamAttempt):
+        made = self._made[command.n]
+        self.attempt, self.backend = made.attempt, made.target.backend.id
+        if not self.execution.recoverable:
+            self._call = None  # no other attempt will be made, and what was asked may be large
+        self.first_output = now = self._loop.time()
+        if self._terms.handling.hedge:
+            known = self._parts.first_tokens
+            known.setdefault(made.target.health_key, FirstTokens()).add(now - made.began)
+        if isinstance(made.attempt, StreamAttempt):
             self.opened = True
+            self._flowing = made
             self._client.open(STREAM_HEADERS | self._ask.headers(self.backend, self.execution.attempts))
-            self.attempt.attach(self._client)
+            made.attempt.attach(self._client)
 
-    def _complete(self, _command: Complete) -> None:
+    def _join(self, command: Join) -> None:
+        """Let the caller's stream go on with another attempt."""
+        made = self._made[command.n]
+        if not self.execution.recoverable:
+            self._call = None
+        assert self._said is not None  # noqa: S101 - what is gone on with
+        self.seams.append(Seam(len(self._said.text), made.mode.name.lower(), self._before, made.target.backend.id))
+        self._flowing = made
+        if isinstance(made.attempt, StreamAttempt):
+            made.attempt.attach(self._client)
+
+    def _complete(self, command: Complete) -> None:
         """End the caller's stream: our terminal marker, then the clean end of the body."""
-        self.result = self.attempt
+        made = self._made[command.n]
+        self.result = self.attempt = made.attempt
+        self.backend = made.target.backend.id
         self._over = True
         if self.opened:
             self._client.end(openai.DONE)
@@ -229,12 +354,45 @@ class Driver(Generic[B]):
             self._client.write(openai.encode_stream_error(message=fault.sentence(), type_=facts.type, code=facts.code))
         self._client.cut()
 
+    def _part(self, made: Made[B]) -> Usage:
+        """Return what an attempt used, estimated where it did not come to report it."""
+        attempt = made.attempt
+        if attempt.usage is not None:
+            return attempt.usage
+        return Usage(max(1, self._size // BYTES_A_TOKEN), attempt.text // BYTES_A_TOKEN, estimated=True)
+
+    def _settle(self) -> None:
+        """Charge the tenant: what the answer cost, and what was paid for nothing, by the tokens that were counted."""
+        now, usage = self._loop.time(), self.usage
+        for made in self._made.values():
+            if made.attempt is self.attempt and usage is not None:
+                self._allowance.spent(now, made.target.price.of(usage))
+        if usage is None or usage.estimated:
+            return
+        for n, estimate in self.execution.lost.items():
+            made_for_nothing = self._made[n]
+            if made_for_nothing.attempt.usage is None and not self.seams:
+                known = made_for_nothing.target.price.of(Usage(usage.prompt, 0))
+                self.execution.lost[n] = known
+                self._allowance.correct(now, known - estimate)
+
     _PERFORM: ClassVar[dict[type[Command], Callable[[Any, Any], None]]] = {
         StartAttempt: _start,
         SetTimer: _set_timer,
         Observe: _observe,
         CancelAttempt: _cancel,
         Commit: _commit,
+        Join: _join,
         Complete: _complete,
         GiveUp: _give_up,
     }
+
+
+def _around(target: Target[Any]) -> tuple[Key, ...]:
+    """Return what has to be fit beside a target."""
+    backend = target.backend
+    return (
+        backend_key(backend.id),
+        region_key(backend.region),
+        credential_key(backend.id, target.credential.id),
+    )

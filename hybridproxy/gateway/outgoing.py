@@ -4,15 +4,39 @@ from typing import Any
 
 import orjson
 
-from hybridproxy.model.call import Call
-from hybridproxy.providers.provider import CONTROL_FIELDS, Provider
+from hybridproxy.model.call import Call, Operation
+from hybridproxy.providers.provider import CONTROL_FIELDS, Body, Provider
 
 
-def outgoing_body(call: Call, provider: Provider, model: str, pins: tuple[str, ...]) -> bytes:
+def outgoing_body(
+    call: Call,
+    provider: Provider,
+    model: str,
+    pins: tuple[str, ...],
+    *,
+    said: str | None = None,
+    running_usage: bool = False,
+    spent: int = 0,
+) -> bytes:
     """Return the JSON that goes to a backend.
 
     Fields by which a client could steer the upstream's own routing are left out, fields the provider does not know are
     dropped or renamed, and the usage of a stream is asked for where it does not come by itself.
+
+    Args:
+        call: what the caller asked for; its body is not changed.
+        provider: how the backend speaks.
+        model: the backend's own name of the model.
+        pins: the operator's pins.
+        said: what the caller has of a chat's answer, without whitespace at its end: the backend is asked to write on
+            from there, in its native way. Where it is empty there is nothing to write on from, and the call is asked
+            anew.
+        running_usage: ask for the usage in each chunk of a stream, where the provider can.
+        spent: about how many tokens of the answer the caller has; the limits on its length shrink by them.
+
+    Raises:
+        ValueError: the provider does not continue an answer; no prompt is made up for one that does not.
+
     """
     drops, renames = provider.drops, provider.renames
     body: dict[str, Any] = {
@@ -23,11 +47,42 @@ def outgoing_body(call: Call, provider: Provider, model: str, pins: tuple[str, .
     body["model"] = model
     if call.stream:
         if provider.asks_for_usage:
-            options = call.body.get("stream_options")
-            body["stream_options"] = {**options, "include_usage": True} if options else {"include_usage": True}
+            options = {**(call.body.get("stream_options") or {}), "include_usage": True}
+            if running_usage and provider.running_usage:
+                options["continuous_usage_stats"] = True
+            body["stream_options"] = options
     else:
         body.pop("stream_options", None)
         body.pop("stream", None)
+    if said is not None:
+        _continue(body, call, provider, said)
+    if spent:
+        _shorten(body, spent)
     if provider.prepare is not None:
         provider.prepare(body, pins)
     return orjson.dumps(body)
+
+
+def _continue(body: Body, call: Call, provider: Provider, said: str) -> None:
+    """Ask the backend to write on from what was said."""
+    continues = provider.continuation
+    if continues is None or call.operation is not Operation.CHAT:
+        raise ValueError(f"{provider.name!r} does not continue the answer of a {call.operation.value} call")
+    if said:
+        body["messages"] = [*body["messages"], {"role": "assistant", "content": said, **continues.message}]
+        body.update(continues.body)
+        if continues.template:
+            given = body.get("chat_template_kwargs")
+            body["chat_template_kwargs"] = {**(given if isinstance(given, dict) else {}), **continues.template}
+        body.pop("echo", None)  # vLLM would say again what the caller has
+
+
+def _shorten(body: Body, spent: int) -> None:
+    """Take the tokens that were spent from the limits; what is no number is the upstream's to refuse."""
+    for name in ("max_tokens", "max_completion_tokens"):
+        limit = body.get(name)
+        if type(limit) is int and limit > 0:
+            body[name] = max(1, limit - spent)
+    least = body.get("min_tokens")  # vLLM refuses one above the limit
+    if type(least) is int:
+        body["min_tokens"] = max(0, least - spent)

@@ -1,11 +1,14 @@
 """What every call needs from the process around it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybridproxy.model.facts import Observer
-from hybridproxy.model.fault import Fault, Verdict
-from hybridproxy.model.health import Health, HealthKey
+from hybridproxy.model.health import HealthKey
+from hybridproxy.resilience.budget import Allowances
+from hybridproxy.resilience.execution import Rng
+from hybridproxy.resilience.hedge import FirstTokens
+from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.transport.sweep import Sweep
 
 
@@ -15,17 +18,21 @@ class Parts:
 
     Attributes:
         sweep: the one timer.
-        health: the targets that are not fit at this moment.
-        note: takes the outcome of one attempt.
+        health: what is known of targets, and who hears of each attempt's outcome.
         observer: takes the facts of a finished call.
         wall: seconds since the epoch.
         report: takes the id of a call that met a bug, while the exception is being handled.
+        rng: chance; spreads load, guards nothing.
+        allowances: what each tenant's calls may add to load and bill.
+        first_tokens: how long targets take, where a route hedges.
 
     """
 
     sweep: Sweep
-    health: Callable[[], Health]
-    note: Callable[[HealthKey, Verdict, Fault | None], None]
+    health: MemoryHealth
     observer: Observer
     wall: Callable[[], float]
     report: Callable[[str], None]
+    rng: Rng
+    allowances: Allowances = field(default_factory=Allowances)
+    first_tokens: dict[HealthKey, FirstTokens] = field(default_factory=dict)

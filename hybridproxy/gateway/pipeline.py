@@ -10,9 +10,8 @@ What the pipeline does not know: HTTP towards the caller (ingress), sockets towa
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hybridproxy.dialects import openai
@@ -31,11 +30,15 @@ from hybridproxy.gateway.running import Running
 from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.caller import Caller
-from hybridproxy.model.facts import CallFacts
+from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
-from hybridproxy.model.plan import Candidate, Refusal
+from hybridproxy.model.plan import Candidate, Plan, Refusal
+from hybridproxy.model.snapshot import Handling, OnCut
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
+from hybridproxy.resilience.continuation import replayable, resumable
+from hybridproxy.resilience.deadline import shortened
+from hybridproxy.resilience.execution import Terms
 from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
 
@@ -53,6 +56,8 @@ class Arrival:
         peer: the other end of the connection.
         forwarded: the values of the header that names the client's address.
         explain: the caller wants the decision in a header.
+        silence: seconds the caller bears without a byte, None: it did not say.
+        whole: seconds it gives the whole call, None: it did not say.
         body: reads the body, within the bounds; raises `openai.RequestError` or `BodyError`.
 
     """
@@ -64,6 +69,8 @@ class Arrival:
     forwarded: Sequence[str]
     explain: bool
     body: Callable[[], Awaitable[bytes]]
+    silence: float | None = None
+    whole: float | None = None
 
 
 @dataclass(slots=True)
@@ -80,6 +87,11 @@ class Asked:
     def request_id(self) -> str:
         """Our name of the call."""
         return self.arrival.request_id
+
+    @property
+    def tenant(self) -> str:
+        """Whose call it is."""
+        return self.caller.tenant.id
 
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers that every answer to a model call has."""
@@ -111,6 +123,9 @@ class Record:
     usage: Usage | None = None
     text: int = 0
     first_output: float | None = None
+    lost: int = 0
+    hedged: bool = False
+    seams: Sequence[Seam] = ()
 
 
 class Gateway:
@@ -130,7 +145,6 @@ class Gateway:
         self._parts = parts
         self._general = general
         self._sovereign = sovereign
-        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._now = asyncio.get_running_loop().time
 
     async def serve(self, arrival: Arrival, client: Client) -> Reply | None:
@@ -193,14 +207,43 @@ class Gateway:
         self, running: Running, caller: Caller, call: Call, asked: Asked
     ) -> Driver[Backend] | Driver[SovereignBackend] | Refusal:
         """Plan a call; each kind of plan meets the session of its own kind, and no other."""
-        health, now = self._parts.health(), self._now()
+        parts, now = self._parts, self._now()
+        health, rng = parts.health.view, parts.rng
+        allowance = parts.allowances.of(caller.tenant.id, now)
         if caller.tenant.sovereign:
-            inside = plan_sovereign(call, caller, running.snapshot, health, now, self._rng)
+            inside = plan_sovereign(call, caller, running.snapshot, health, now, rng)
             asked.candidates = inside.candidates
-            return inside if isinstance(inside, Refusal) else Driver(call, inside, self._sovereign, self._parts, asked)
-        chosen = plan(call, caller, running.snapshot, health, now, self._rng)
+            if isinstance(inside, Refusal):
+                return inside
+            terms = self._terms(asked.arrival, call, inside.handling)
+            return Driver(call, inside, self._sovereign, parts, asked, terms, allowance)
+        chosen = plan(call, caller, running.snapshot, health, now, rng)
         asked.candidates = chosen.candidates
-        return chosen if isinstance(chosen, Refusal) else Driver(call, chosen, self._general, self._parts, asked)
+        if isinstance(chosen, Refusal):
+            return chosen
+        if chosen.handling.hedge:
+            allowance.save_hedge(chosen.handling.hedge)
+        terms = self._terms(asked.arrival, call, chosen.handling, self._hedge_after(call, chosen))
+        return Driver(call, chosen, self._general, parts, asked, terms, allowance)
+
+    def _terms(self, arrival: Arrival, call: Call, handling: Handling, hedge_after: float | None = None) -> Terms:
+        """Return what the call's course depends on: the route's handling, within what the caller will wait."""
+        if arrival.silence is not None or arrival.whole is not None:
+            times = shortened(handling.timeouts, silence=arrival.silence, whole=arrival.whole, stream=call.stream)
+            if times is not handling.timeouts:
+                handling = replace(handling, timeouts=times)
+        ways = handling.on_cut if call.stream and len(handling.on_cut) > 1 else ()
+        recoveries = tuple(way for way in ways if _RECOVERS[way](call))
+        if all(way is OnCut.ERROR for way in recoveries):
+            recoveries = ()
+        return Terms(call.stream, handling, recoveries, call.size, hedge_after)
+
+    def _hedge_after(self, call: Call, chosen: Plan[Backend]) -> float | None:
+        """Return when a second backend is asked beside a slow one: only for ordinary tenants' streams, see the type."""
+        if not call.stream or not chosen.handling.hedge:
+            return None
+        known = self._parts.first_tokens.get(chosen.targets[0].health_key)
+        return None if known is None else known.usual()
 
     def _complete_headers(self, reply: Reply, arrival: Arrival, record: Record) -> None:
         """Give an error the headers that every answer to a model call has, as far as the call got."""
@@ -223,9 +266,8 @@ class Gateway:
         record.attempts = driver.execution.attempts
         record.faults = driver.execution.faults
         record.first_output = driver.first_output
-        attempt = driver.attempt
-        if attempt is not None:
-            record.usage, record.text = attempt.usage, attempt.text
+        record.usage, record.text = driver.usage, driver.text
+        record.lost, record.hedged, record.seams = sum(driver.execution.lost.values()), driver.hedged, driver.seams
 
     def _facts(self, arrival: Arrival, record: Record) -> CallFacts:
         caller = record.caller
@@ -248,4 +290,15 @@ class Gateway:
             text=record.text,
             seconds=self._now() - record.begun,
             first_output=None if first is None else first - record.begun,
+            lost=record.lost,
+            hedged=record.hedged,
+            seams=tuple(record.seams),
         )
+
+
+_RECOVERS: Final[dict[OnCut, Callable[[Call], bool]]] = {
+    OnCut.RESUME: resumable,
+    OnCut.REPLAY: replayable,
+    OnCut.ERROR: lambda _call: True,
+}
+"""Whether a way to go on with a cut stream fits a call."""

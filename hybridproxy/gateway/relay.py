@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from hybridproxy.dialects.openai import Event, StreamTap, read_answer
+from hybridproxy.dialects.openai import Event, StreamTap, read_answer, without_usage
+from hybridproxy.dialects.overlap import DiffersError
+from hybridproxy.dialects.seam import Said, Seam
 from hybridproxy.dialects.sse import EventTooLongError, Splitter
 from hybridproxy.model.call import Call
 from hybridproxy.model.fault import Fault, FaultKind
@@ -93,6 +95,10 @@ class Attempt:
         else:
             self._fail(fault)
 
+    def said(self, usage: Usage | None) -> Said | None:  # noqa: ARG002 - a stream's own
+        """Return what the caller has of the answer; of one that does not stream it has nothing."""
+        return None
+
     def release(self) -> None:
         """Let go of the call and of the connection, cancelling what is under way.
 
@@ -121,7 +127,7 @@ class Attempt:
         except orjson.JSONDecodeError:
             return None
 
-    def _error(self, body: Any) -> Fault:
+    def _error(self, body: Any, *, billed: bool = False) -> Fault:
         return classify(
             self._provider.faults,
             self._status,
@@ -129,6 +135,7 @@ class Attempt:
             backend=self.backend,
             retry_after=self._retry_after,
             wall=self._wall(),
+            billed=billed,
         )
 
     def _fault(self, kind: FaultKind, detail: str) -> Fault:
@@ -139,7 +146,7 @@ class Attempt:
             self._over = True
             if self.exchange is not None:
                 self.exchange.cancel()
-            self._post(Failed(self.n, fault))
+            self._post(Failed(self.n, fault, self.said(None) is not None))
 
     def _finish(self) -> None:
         self._over = True
@@ -170,7 +177,7 @@ class AnswerAttempt(Attempt):
         if answer is None:
             self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
         elif answer.error is not None:
-            self._fail(self._error(answer.error))
+            self._fail(self._error(answer.error, billed=answer.text > 0))
         else:
             self.usage, self.text = answer.usage, answer.text
             self._finish()
@@ -180,11 +187,34 @@ class StreamAttempt(Attempt):
     """An attempt of a streaming call."""
 
     def __init__(
-        self, n: int, call: Call, provider: Provider, backend: str, post: Post, wall: Callable[[], float]
+        self,
+        n: int,
+        call: Call,
+        provider: Provider,
+        backend: str,
+        post: Post,
+        wall: Callable[[], float],
+        *,
+        keep: bool = False,
+        seam: Seam | None = None,
     ) -> None:
-        """Make the sink of attempt `n`."""
+        """Make the sink of attempt `n`.
+
+        Args:
+            n: which attempt of the call.
+            call: the call.
+            provider: how the backend speaks.
+            backend: the operator's name of it.
+            post: takes what happens.
+            wall: tells seconds since the epoch.
+            keep: the stream may have to go on elsewhere, so what the caller gets is kept.
+            seam: what makes this stream follow an earlier one, None for a call's first.
+
+        """
         super().__init__(n, call, provider, backend, post, wall)
-        self._tap = StreamTap(call.choices)
+        self._tap = StreamTap(call.choices, keep=keep and seam is None)
+        self._seam = seam
+        self._strips = keep and provider.running_usage
         self._splitter = Splitter()
         self._events = False
         self._client: Client | None = None
@@ -209,7 +239,7 @@ class StreamAttempt(Attempt):
         except EventTooLongError:
             self._fail(self._fault(FaultKind.INTEGRITY, "an event is too long"))
             return
-        if len(events) == 1 and self._client is not None:
+        if len(events) == 1 and self._client is not None and self._seam is None and not self._strips:
             event = events[0]  # as good as always: one event a block, with output, to a caller that has its head
             kind = self._tap.read(event)
             if kind is Event.OUTPUT:
@@ -224,13 +254,20 @@ class StreamAttempt(Attempt):
         output = False
         fault: Fault | None = None
         for event, kind in zip(events, kinds, strict=True):
-            if kind is Event.OUTPUT:
-                output = True
-                passed.append(event)
-            elif kind is Event.QUIET or (kind is Event.USAGE and self._wants_usage):
-                passed.append(event)
+            if kind is Event.OUTPUT or kind is Event.QUIET or (kind is Event.USAGE and self._wants_usage):
+                try:
+                    plain = without_usage(event) if self._strips and kind is not Event.USAGE else event
+                    left = plain if self._seam is None else self._seam.feed(plain)
+                except DiffersError:
+                    fault = self._fault(
+                        FaultKind.INTEGRITY, "its answer is not the one the caller has the beginning of"
+                    )
+                    break
+                output = output or (kind is Event.OUTPUT and (self._seam is None or self._seam.caught_up))
+                if left is not None:
+                    passed.append(left)
             elif kind is Event.ERROR:
-                fault = self._error(self._tap.error)
+                fault = self._error(self._tap.error, billed=self._tap.text > 0)
                 break
             elif kind is Event.GARBLED:
                 fault = self._fault(FaultKind.INTEGRITY, "an event of the stream")
@@ -277,8 +314,30 @@ class StreamAttempt(Attempt):
 
     @property
     def text(self) -> int:
-        """Characters of output so far."""
-        return self._tap.text
+        """Characters of output so far; where this stream follows another, of all that the caller has."""
+        return self._tap.text if self._seam is None else len(self._seam.said(None).text)
+
+    def said(self, usage: Usage | None) -> Said | None:
+        """Return what the caller has of the answer, given this part's usage; None where nothing can follow it.
+
+        Nothing can when the output was more than text, or when it has come to its finish reason: then there is nothing
+        to go on with.
+        """
+        tap = self._tap
+        if tap.finished:
+            return None
+        if self._seam is not None:
+            return self._seam.said(usage)
+        if tap.said is None or not tap.plain or tap.head is None:
+            return None
+        named = {name: tap.head.get(name) for name in ("id", "created", "model")}
+        return Said(
+            id=named["id"] if type(named["id"]) is str else None,
+            created=named["created"] if type(named["created"]) is int else None,
+            model=named["model"] if type(named["model"]) is str else None,
+            text="".join(tap.said),
+            usage=usage,
+        )
 
     def end(self) -> None:
         """Take the clean end of the body: complete only with a finish reason on every choice."""
@@ -291,8 +350,21 @@ class StreamAttempt(Attempt):
             self._fail(self._fault(FaultKind.CUT, "the stream ended inside an event"))
         elif not self._tap.finished:
             self._fail(self._fault(FaultKind.CUT, "the stream ended without a finish reason"))
-        else:
+        elif self._flushed():
             self._finish()
+
+    def _flushed(self) -> bool:
+        """Pass on what a seam still held; False when it turns out that the parts do not fit."""
+        if self._seam is None:
+            return True
+        try:
+            rest = self._seam.rest()
+        except DiffersError:
+            self._fail(self._fault(FaultKind.INTEGRITY, "its answer is not the one the caller has the beginning of"))
+            return False
+        if rest is not None:
+            self._pass(rest)
+        return True
 
     def _end_without_events(self) -> None:
         body = self._parsed()

@@ -18,6 +18,7 @@ from hybridproxy.ingress.connection import Request, Server
 from hybridproxy.ingress.guard import presented_key, problem, values
 from hybridproxy.model.call import Operation
 from hybridproxy.providers.provider import OPENAI_PATHS
+from hybridproxy.resilience.deadline import seconds
 from hybridproxy.routing.gate import may_use, usable_models
 
 ROOTS: Final = ("/v1", "/compatible-mode/v1")
@@ -25,6 +26,7 @@ CALLS: Final[dict[str, Operation]] = {root + path: op for root in ROOTS for op, 
 MODELS: Final = tuple(root + "/models" for root in ROOTS)
 
 EXPLAIN: Final = istr("x-hybridproxy-explain")
+SILENCE, WHOLE = istr("x-stainless-read-timeout"), istr("x-request-timeout")
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -75,6 +77,8 @@ class Ingress:
             forwarded=values(request, listen.forwarded_header),
             explain=request.headers.get(EXPLAIN) == "1",
             body=partial(read_body, request, listen),
+            silence=seconds(request.headers.get(SILENCE)),
+            whole=seconds(request.headers.get(WHOLE)),
         )
 
     def _other(self, request: Request, path: str, query: str) -> Reply:

@@ -111,6 +111,7 @@ class Backend:
         tls: how it proves itself.
         pin: providers behind an aggregator that may be used, empty: all.
         timeouts: its own timeouts.
+        region: the region its endpoint lies in, which an operator may evacuate; "" where nobody said.
 
     """
 
@@ -125,6 +126,7 @@ class Backend:
     tls: Tls = Tls()
     pin: tuple[str, ...] = ()
     timeouts: TimeoutOverrides = _NO_OVERRIDES
+    region: str = ""
 
 
 @value
@@ -144,6 +146,7 @@ class SovereignBackend:
     tls: Tls = Tls()
     pin: tuple[str, ...] = ()
     timeouts: TimeoutOverrides = _NO_OVERRIDES
+    region: str = ""
 
 
 B = TypeVar("B", Backend, SovereignBackend)

@@ -9,6 +9,16 @@ from hybridproxy.model.value import value
 
 
 @value
+class Seam:
+    """Where a stream that broke went on: after so many characters, by which way, from one backend to another."""
+
+    at: int
+    way: str
+    before: str
+    after: str
+
+
+@value
 class CallFacts:
     """One call's outcome.
 
@@ -30,6 +40,10 @@ class CallFacts:
         text: characters of output that went through.
         seconds: from the request's arrival to the end.
         first_output: seconds to the first real output, None when there was none.
+        lost: nano-dollars that attempts may have cost for nothing: estimates, but for the tokens of the prompt where
+            the answer told them.
+        hedged: a second backend was asked because the first was slow.
+        seams: where the stream broke and went on.
 
     """
 
@@ -50,6 +64,9 @@ class CallFacts:
     text: int = 0
     seconds: float = 0.0
     first_output: float | None = None
+    lost: int = 0
+    hedged: bool = False
+    seams: tuple[Seam, ...] = ()
 
 
 class Observer(Protocol):

@@ -1,8 +1,8 @@
 """What can go wrong with a call, as one value.
 
-Every failure becomes exactly one `Fault`. `FACTS` says what follows from its kind: whether another backend may be
-tried, what it counts for in the breaker, and what the caller is told. Nothing else in the flow looks at statuses or
-exceptions.
+Every failure becomes exactly one `Fault`, classified once by the provider's table. `FACTS` says what follows from its
+kind: whose doing it is, where the call may be tried again, what it counts for in the breaker, and what the caller is
+told. Nothing else in the flow looks at statuses or exceptions.
 """
 
 from enum import Enum, auto
@@ -56,68 +56,123 @@ class Verdict(Enum):
     IGNORED = auto()
 
 
+class Source(Enum):
+    """Whose doing a fault is."""
+
+    CALLER = "caller"
+    CREDENTIAL = "credential"
+    UPSTREAM = "upstream"
+    WAY = "way"
+    US = "us"
+
+
+class Retry(Enum):
+    """Where a call that met a fault before its first output may be tried again."""
+
+    HERE = auto()
+    """At the same backend after a pause, or elsewhere."""
+    ELSEWHERE = auto()
+    """Not where it happened: at another endpoint, with another key, at another backend."""
+    NEVER = auto()
+
+
+class Scope(Enum):
+    """What a refused credential is not used for any more."""
+
+    CREDENTIAL = auto()
+    """Anything: it is unknown, or its account has no money."""
+    TARGET = auto()
+    """This model at this endpoint: the key is good, but not for that."""
+
+
 @value
 class KindFacts:
-    """What follows from a kind: may another backend be tried, what the breaker hears, what the caller sees."""
+    """What follows from a kind.
 
-    moves_on: bool
+    Attributes:
+        source: whose doing it is.
+        retry: where the call may be tried again.
+        verdict: what the breaker hears.
+        status: what the caller gets, with `type`, `code` and `text`.
+        cool_off: seconds a throttled target is left alone when the upstream does not say for how long.
+        scope: for a refused credential, what it is not used for any more.
+        sent_nothing: no byte of the request left, so nobody can have worked on it or charge for it.
+
+    """
+
+    source: Source
+    retry: Retry
     verdict: Verdict
     status: int
     type: str
     code: str
     text: str
+    cool_off: float = 0.0
+    scope: Scope = Scope.TARGET
+    sent_nothing: bool = False
 
 
-def _caller(status: int, code: str, text: str, *, moves_on: bool = False) -> KindFacts:
-    return KindFacts(moves_on, Verdict.IGNORED, status, "invalid_request_error", code, text)
+def _caller(status: int, code: str, text: str, *, retry: Retry = Retry.NEVER) -> KindFacts:
+    return KindFacts(Source.CALLER, retry, Verdict.IGNORED, status, "invalid_request_error", code, text)
+
+
+def _credential(code: str, text: str, *, scope: Scope) -> KindFacts:
+    return KindFacts(
+        Source.CREDENTIAL, Retry.ELSEWHERE, Verdict.CREDENTIAL, 502, "upstream_error", code, text, scope=scope
+    )
 
 
 def _upstream(
-    status: int, code: str, text: str, *, verdict: Verdict = Verdict.FAULT, moves_on: bool = True
+    status: int, code: str, text: str, *, verdict: Verdict = Verdict.FAULT, retry: Retry = Retry.HERE, cool: float = 0
 ) -> KindFacts:
-    return KindFacts(moves_on, verdict, status, "upstream_error", code, text)
+    return KindFacts(Source.UPSTREAM, retry, verdict, status, "upstream_error", code, text, cool)
+
+
+def _way(status: int, code: str, text: str, *, retry: Retry = Retry.ELSEWHERE, sent_nothing: bool = True) -> KindFacts:
+    return KindFacts(Source.WAY, retry, Verdict.FAULT, status, "upstream_error", code, text, sent_nothing=sent_nothing)
+
+
+def _ours(status: int, type_: str, code: str, text: str) -> KindFacts:
+    return KindFacts(Source.US, Retry.NEVER, Verdict.IGNORED, status, type_, code, text)
 
 
 FACTS: dict[FaultKind, KindFacts] = {
     FaultKind.INVALID_REQUEST: _caller(400, "invalid_request", "the request was refused as invalid"),
     FaultKind.CONTEXT_TOO_LONG: _caller(
-        400, "context_length_exceeded", "the input is longer than the model's context window", moves_on=True
+        400, "context_length_exceeded", "the input is longer than the model's context window", retry=Retry.ELSEWHERE
     ),
     FaultKind.CONTENT_REFUSED: _caller(400, "content_policy_violation", "the content was refused"),
-    FaultKind.CREDENTIAL: _upstream(502, "upstream_credential", "our key was refused", verdict=Verdict.CREDENTIAL),
-    FaultKind.QUOTA: _upstream(502, "upstream_quota", "our account is out of quota", verdict=Verdict.CREDENTIAL),
-    FaultKind.FORBIDDEN: _upstream(502, "upstream_forbidden", "access was denied", verdict=Verdict.CREDENTIAL),
-    FaultKind.NOT_FOUND: _upstream(502, "upstream_not_found", "it does not know the model", verdict=Verdict.IGNORED),
-    FaultKind.THROTTLED: _upstream(429, "upstream_throttled", "it is throttling us", verdict=Verdict.THROTTLE),
+    FaultKind.CREDENTIAL: _credential("upstream_credential", "our key was refused", scope=Scope.CREDENTIAL),
+    FaultKind.QUOTA: _credential("upstream_quota", "our account is out of quota", scope=Scope.CREDENTIAL),
+    FaultKind.FORBIDDEN: _credential("upstream_forbidden", "access was denied", scope=Scope.TARGET),
+    FaultKind.NOT_FOUND: _upstream(
+        502, "upstream_not_found", "it does not know the model", verdict=Verdict.IGNORED, retry=Retry.ELSEWHERE
+    ),
+    # without a Retry-After: one second, so that an upstream that says nothing is not asked in a tight loop either
+    FaultKind.THROTTLED: _upstream(
+        429, "upstream_throttled", "it is throttling us", verdict=Verdict.THROTTLE, cool=1.0
+    ),
     FaultKind.OVERLOADED: _upstream(503, "upstream_overloaded", "it is overloaded"),
     FaultKind.UPSTREAM_ERROR: _upstream(502, "upstream_error", "it answered with an error"),
-    FaultKind.CONNECT: _upstream(502, "upstream_unreachable", "it could not be reached"),
-    FaultKind.TLS: _upstream(502, "upstream_tls", "the TLS handshake failed"),
-    FaultKind.EGRESS_REFUSED: _upstream(502, "egress_refused", "its address is outside allow_cidrs"),
-    FaultKind.TIMEOUT_CONNECT: _upstream(504, "upstream_connect_timeout", "connecting took too long"),
-    FaultKind.TIMEOUT_FIRST_TOKEN: _upstream(504, "first_token_timeout", "no output in time"),
-    FaultKind.TIMEOUT_BETWEEN_BYTES: _upstream(504, "stream_stalled", "the stream fell silent"),
-    FaultKind.TIMEOUT_ANSWER: _upstream(504, "answer_timeout", "no answer in time", moves_on=False),
-    FaultKind.DEADLINE: _upstream(
-        504, "deadline_exceeded", "the time for the whole call is over", verdict=Verdict.IGNORED, moves_on=False
-    ),
+    FaultKind.CONNECT: _way(502, "upstream_unreachable", "it could not be reached", retry=Retry.HERE),
+    FaultKind.TLS: _way(502, "upstream_tls", "the TLS handshake failed"),
+    FaultKind.EGRESS_REFUSED: _way(502, "egress_refused", "its address is outside allow_cidrs"),
+    FaultKind.TIMEOUT_CONNECT: _way(504, "upstream_connect_timeout", "connecting took too long"),
+    # who is silent is not asked again: see `Retry.ELSEWHERE`
+    FaultKind.TIMEOUT_FIRST_TOKEN: _way(504, "first_token_timeout", "no output in time", sent_nothing=False),
+    FaultKind.TIMEOUT_BETWEEN_BYTES: _way(504, "stream_stalled", "the stream fell silent", sent_nothing=False),
+    FaultKind.TIMEOUT_ANSWER: _way(504, "answer_timeout", "no answer in time", sent_nothing=False),
+    FaultKind.DEADLINE: _ours(504, "upstream_error", "deadline_exceeded", "the time for the whole call is over"),
     FaultKind.CUT: _upstream(502, "upstream_cut", "the answer broke off"),
     FaultKind.INTEGRITY: _upstream(502, "upstream_garbled", "a part of the answer could not be decoded"),
-    FaultKind.PROTOCOL: _upstream(502, "upstream_protocol", "it broke the HTTP protocol"),
-    FaultKind.REDIRECT: _upstream(502, "upstream_redirect", "it answered with a redirect, which is never followed"),
-    FaultKind.CLIENT_GONE: KindFacts(
-        moves_on=False, verdict=Verdict.IGNORED, status=499, type="client_closed", code="client_gone",
-        text="the caller left",
+    FaultKind.PROTOCOL: _upstream(502, "upstream_protocol", "it broke the HTTP protocol", retry=Retry.ELSEWHERE),
+    FaultKind.REDIRECT: _upstream(
+        502, "upstream_redirect", "it answered with a redirect, which is never followed", retry=Retry.ELSEWHERE
     ),
-    FaultKind.CLIENT_STALLED: KindFacts(
-        moves_on=False, verdict=Verdict.IGNORED, status=499, type="client_closed", code="client_stalled",
-        text="the caller stopped reading",
-    ),
-    FaultKind.INTERNAL: KindFacts(
-        moves_on=False, verdict=Verdict.IGNORED, status=500, type="server_error", code="internal_error",
-        text="hybridproxy failed; the log has the request id",
-    ),
-}  # fmt: skip
+    FaultKind.CLIENT_GONE: _ours(499, "client_closed", "client_gone", "the caller left"),
+    FaultKind.CLIENT_STALLED: _ours(499, "client_closed", "client_stalled", "the caller stopped reading"),
+    FaultKind.INTERNAL: _ours(500, "server_error", "internal_error", "hybridproxy failed; the log has the request id"),
+}
 
 
 @value
@@ -131,7 +186,8 @@ class Fault:
         status: the upstream's HTTP status (or the status it put into its body), None when there was none.
         code: the upstream's own error code, shortened and cleaned, None when there was none.
         retry_after: seconds after which the upstream asks to be called again, clamped; None when it said nothing.
-        billed: the request was sent whole, so the upstream may charge for it.
+        cool_off: seconds a throttled target is left alone when there is no `retry_after`.
+        billed: the request was sent whole and not refused, so the upstream may charge for it.
 
     """
 
@@ -141,6 +197,7 @@ class Fault:
     status: int | None = None
     code: str | None = None
     retry_after: float | None = None
+    cool_off: float = 0.0
     billed: bool = False
 
     @property

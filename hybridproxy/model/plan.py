@@ -4,6 +4,9 @@ from enum import Enum
 from typing import Generic
 
 from hybridproxy.model.backend import B, Backend, Credential, Endpoint, SovereignBackend, Timeouts
+from hybridproxy.model.health import HealthKey
+from hybridproxy.model.price import UNKNOWN, Price
+from hybridproxy.model.snapshot import Handling
 from hybridproxy.model.value import value
 
 
@@ -11,7 +14,8 @@ from hybridproxy.model.value import value
 class Target(Generic[B]):
     """One attempt a call may make: a backend at one of its endpoints, with one of its credentials.
 
-    `model` is the backend's own name of the model.
+    `model` is the backend's own name of the model, `context` its window in tokens, None: not known; `continues`: it
+    takes the beginning of an answer and goes on with it.
     """
 
     backend: B
@@ -19,9 +23,12 @@ class Target(Generic[B]):
     credential: Credential
     model: str
     timeouts: Timeouts
+    context: int | None = None
+    price: Price = UNKNOWN
+    continues: bool = False
 
     @property
-    def health_key(self) -> tuple[str, str, str, str]:
+    def health_key(self) -> HealthKey:
         """What its health is remembered under: backend, endpoint, model, credential."""
         return (self.backend.id, self.endpoint.authority, self.model, self.credential.id)
 
@@ -37,11 +44,18 @@ class Candidate:
 
 @value
 class Plan(Generic[B]):
-    """The attempts a call may make, best first; at least one."""
+    """The attempts a call may make, best first; at least one.
+
+    Attributes:
+        targets: one a backend, and behind it another of the same backend where there is one: a second endpoint or key.
+        candidates: every backend looked at.
+        handling: how patient the call is, and what becomes of it when its stream is cut.
+
+    """
 
     targets: tuple[Target[B], ...]
     candidates: tuple[Candidate, ...]
-    timeouts: Timeouts
+    handling: Handling
 
 
 GeneralPlan = Plan[Backend]

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
 from hybridproxy.model.call import Capability
+from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.value import value
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -16,6 +17,38 @@ class Prefer(Enum):
     """How a route orders the backends it allows."""
 
     ORDER = "order"
+
+
+class OnCut(Enum):
+    """What becomes of a stream that breaks after its first output; the value is the word in the configuration."""
+
+    RESUME = "resume"
+    """Another backend continues the text natively."""
+    REPLAY = "replay"
+    """Another backend answers again, and is heard once it has said the same."""
+    ERROR = "error"
+    """The caller is told."""
+
+
+@value
+class Handling:
+    """How a route treats its calls.
+
+    Attributes:
+        timeouts: how long to wait for what.
+        patience: seconds a call may wait for a backend that asks for it, or for one more try there, before it moves on.
+        on_cut: what is tried, in this order, when a stream breaks after its first output.
+        hedge: which part of the calls may be sent to a second backend when the first is slow; 0: none.
+
+    """
+
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    patience: float = 0.0
+    on_cut: tuple[OnCut, ...] = (OnCut.ERROR,)
+    hedge: float = 0.0
+
+
+DEFAULT_HANDLING = Handling()
 
 
 @value
@@ -28,6 +61,7 @@ class Served:
         context: the context window in tokens, None: not known, and then never a reason to drop the backend.
         lacks: capabilities that this backend's model does not have.
         streams_only: it answers only as a stream.
+        price: what its tokens cost.
 
     """
 
@@ -36,6 +70,7 @@ class Served:
     context: int | None = None
     lacks: frozenset[Capability] = frozenset()
     streams_only: bool = False
+    price: Price = UNKNOWN
 
 
 @value
@@ -54,7 +89,7 @@ class Route:
     name: str
     regions: Mapping[str, tuple[tuple[str, ...], ...]]
     prefer: Prefer = Prefer.ORDER
-    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    handling: Handling = DEFAULT_HANDLING
 
 
 @value

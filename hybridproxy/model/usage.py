@@ -9,12 +9,17 @@ _MAX_TOKENS = 2**53
 
 @value
 class Usage:
-    """Tokens of one answer. `cached` of `prompt` came from a cache, `reasoning` of `completion` was thinking."""
+    """Tokens of one answer.
+
+    `cached` of `prompt` came from a cache, `reasoning` of `completion` was thinking; `estimated`: a part of it was
+    never reported.
+    """
 
     prompt: int
     completion: int
     cached: int = 0
     reasoning: int = 0
+    estimated: bool = False
 
     @classmethod
     def from_openai(cls, usage: Any) -> "Usage | None":

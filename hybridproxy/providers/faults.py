@@ -11,7 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.value import value
 
 MAX_DETAIL = 300
@@ -68,6 +68,7 @@ class FaultRule:
         status: lowest and highest HTTP status, or one status.
         code: beginnings of the upstream's code or type, compared without case.
         says: parts of the message, compared without case; one is enough.
+        cool_off: seconds a target that throttles is left alone when it does not say for how long; None: the kind's.
 
     """
 
@@ -75,6 +76,7 @@ class FaultRule:
     status: int | tuple[int, int] | None = None
     code: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
+    cool_off: float | None = None
 
     def matches(self, error: "UpstreamError") -> bool:
         """Return whether the rule is about this error."""
@@ -145,7 +147,10 @@ OPENAI_FAULTS: tuple[FaultRule, ...] = (
     FaultRule(FaultKind.INVALID_REQUEST, code=("invalid_request",)),
     FaultRule(FaultKind.OVERLOADED, code=("overloaded", "service_unavailable", "timeout")),
 )
-"""What most OpenAI-compatible servers mean. Whatever no rule names is `UPSTREAM_ERROR`."""
+"""What most OpenAI-compatible servers mean."""
+
+UNNAMED = FaultRule(FaultKind.UPSTREAM_ERROR)
+"""Stands for the rule of an error that no rule names."""
 
 
 def read_error(status: int, body: Any) -> UpstreamError:
@@ -178,6 +183,7 @@ def classify(
     backend: str,
     retry_after: str | None = None,
     wall: float = 0.0,
+    billed: bool = False,
 ) -> Fault:
     """Return the one fault that an error answer is.
 
@@ -188,19 +194,22 @@ def classify(
         backend: the operator's name of the backend.
         retry_after: the Retry-After header.
         wall: seconds since the epoch, to read a Retry-After that is a date.
+        billed: a part of an answer came before it; a refusal costs nothing.
 
     """
     error = read_error(status, body)
-    kind = next((rule.kind for rule in rules if rule.matches(error)), FaultKind.UPSTREAM_ERROR)
+    rule = next((rule for rule in rules if rule.matches(error)), UNNAMED)
+    facts = FACTS[rule.kind]
     code = next((name for name in error.names if _CODE.fullmatch(name) and clean(name) == name), None)
     return Fault(
-        kind=kind,
+        kind=rule.kind,
         detail=clean(error.message),
         backend=backend,
         status=error.status or None,
         code=code,
         retry_after=None if retry_after is None else parse_retry_after(retry_after, wall),
-        billed=True,
+        cool_off=facts.cool_off if rule.cool_off is None else rule.cool_off,
+        billed=billed,
     )
 
 

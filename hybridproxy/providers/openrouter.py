@@ -5,11 +5,13 @@ a number as `code` and a stable `error_type`, in `metadata` or beside it; they a
 chunk with `finish_reason: "error"`. 404 `constraint_filtered` and `privacy_restricted`: the pins left no provider;
 another backend may serve the call. A client's own `provider` object never passes; with `pin` in the configuration ours
 says that only those may be used, without fall-back to others, without storing, and only if they know every parameter.
+Continuation: a message of the assistant that stands last is written on, without any flag (docs: assistant prefill);
+whether that holds is up to the provider behind it, so it is only dependable with pins.
 """
 
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
-from hybridproxy.providers.provider import Body, Provider
+from hybridproxy.providers.provider import Body, Continues, Provider
 
 
 def _prepare(body: Body, pins: tuple[str, ...]) -> None:
@@ -28,10 +30,12 @@ def _prepare(body: Body, pins: tuple[str, ...]) -> None:
 OPENROUTER = Provider(
     name="openrouter",
     sites={"": "https://openrouter.ai/api/v1", "us": "https://us.openrouter.ai/api/v1"},
+    places={"us": "US"},
     asks_for_usage=False,
     drops=frozenset({"stream_options", "n", "store", "verbosity"}),
     max_choices=1,
     prepare=_prepare,
+    continuation=Continues(),
     faults=(
         # a 403 about the content is the caller's doing and says nothing of our key
         FaultRule(FaultKind.CONTENT_REFUSED, status=403, says=("flagged", "moderation")),

@@ -27,12 +27,29 @@ Body = dict[str, Any]
 
 
 @value
+class Continues:
+    """How an upstream is asked to write on from a message of the assistant that stands last.
+
+    Attributes:
+        message: fields that message gets.
+        body: fields the body gets, whatever the caller put there.
+        template: fields `chat_template_kwargs` gets beside the caller's.
+
+    """
+
+    message: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+
+@value
 class Provider:
     """How one upstream speaks.
 
     Attributes:
         name: the word used in the configuration.
         sites: site -> base URL; "" as a site is the only one, "" as a URL means the operator has to give `base_url`.
+        places: site -> ISO code of the country its endpoint stands in, which says nothing of where it computes.
         paths: operation -> path under the base URL. An operation that is not there is not offered.
         root: path prefix an endpoint gets when its URL does not end with it already.
         asks_for_usage: `stream_options.include_usage` has to be sent to get the usage of a stream.
@@ -41,11 +58,14 @@ class Provider:
         renames: field -> the provider's name for the same thing.
         prepare: what data cannot say: changes the outgoing body in place, given the operator's pins.
         faults: rules that name an error, first match wins.
+        continuation: how it continues an answer that broke off; None: it does not, or nobody documents that it does.
+        running_usage: `stream_options.continuous_usage_stats` makes it report the usage with each chunk.
 
     """
 
     name: str
     sites: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[Operation, str] = field(default_factory=lambda: OPENAI_PATHS)
     root: str = ""
     asks_for_usage: bool = True
@@ -54,6 +74,8 @@ class Provider:
     renames: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Body, tuple[str, ...]], None] | None = None
     faults: tuple[FaultRule, ...] = OPENAI_FAULTS
+    continuation: Continues | None = None
+    running_usage: bool = False
 
     @property
     def self_hosted(self) -> bool:

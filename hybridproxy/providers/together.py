@@ -26,6 +26,7 @@ def _prepare(body: Body, pins: tuple[str, ...]) -> None:  # noqa: ARG001 - the s
 TOGETHER = Provider(
     name="together",
     sites={"": "https://api.together.ai/v1"},
+    places={"": "US"},
     asks_for_usage=False,
     drops=frozenset(
         {"stream_options", "parallel_tool_calls", "user", "metadata", "store", "service_tier", "verbosity"}

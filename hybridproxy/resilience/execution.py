@@ -1,32 +1,55 @@
 """The course of one call over its attempts: events in, commands out, no IO.
 
-Theory of operation. A call is `trying` attempt n until that attempt shows its first real output; then it is
-`committed` to it, and from there on no other attempt may be made. It is `over` after exactly one of the commands
-`Complete` and `GiveUp`. For a call that does not stream the first output is the whole answer.
+Theory of operation. A call is `trying` until an attempt shows its first real output; then it is `committed` to that
+attempt, and nothing is retried any more. It is `over` after exactly one of `Complete` and `GiveUp`. For a call that
+does not stream the first output is the whole answer.
 
-    trying(n)     FirstOutput(n) -> committed(n)          Commit(n)
-                  Finished(n)    -> over                  Observe(n), Complete(n)
-                  Failed(n)      -> trying(n + 1) | over  Observe(n), StartAttempt(n + 1) | GiveUp
-                  TimerFired     -> over                  CancelAttempt(n), Observe(n), GiveUp
-                  ClientGone     -> over                  CancelAttempt(n), Observe(n), GiveUp
-    committed(n)  Finished(n)    -> over                  Observe(n), Complete(n)
-                  Failed(n)      -> over                  Observe(n), GiveUp
-                  TimerFired     -> over (total only)     CancelAttempt(n), Observe(n), GiveUp
-                  ClientGone     -> over                  CancelAttempt(n), Observe(n), GiveUp
-    over          anything       -> over                  nothing
+    trying      FirstOutput(n) -> committed(n)         Commit(n), and the loser of a hedge is cancelled
+                Finished(n)    -> over                 Complete(n)
+                Failed(n)      -> trying | paused      StartAttempt(n + 1) | SetTimer(PAUSE)
+                               -> over                 GiveUp
+                Refused(n)     -> trying | over        health took the target away before it was asked: not an attempt
+                HEDGE fires    -> trying               StartAttempt beside the first
+    paused      PAUSE fires    -> trying               StartAttempt
+    committed   Finished(n)    -> over                 Complete(n)
+                Failed(n)      -> recovering | over    StartAttempt(m, RESUME | REPLAY) | GiveUp
+    recovering  FirstOutput(m) -> committed(m)         Join(m): the caller's stream goes on
+                Failed(m)      -> recovering | over    the next way | GiveUp(what broke the stream first)
+    any         COMMIT, TOTAL, ClientGone -> over      CancelAttempt, GiveUp
 
-Another attempt is made only when the fault allows it (`FACTS[kind].moves_on`), the plan has another target, and fewer
-than `MAX_ATTEMPTS` were made. An event of any attempt but the one under way changes nothing. Every attempt that was
-started is observed exactly once. At most a dozen events a call, never one per chunk.
+Where the next attempt goes. A fault says where it may be tried again (`FACTS[kind].retry`): here after a pause,
+elsewhere, never. With `patience`, and always when the plan has one backend, the same backend is asked once more: at its
+other endpoint or with its other key where the plan has one, else after its Retry-After or a jittered pause that fits.
+Without, the next backend of the plan is. No backend is asked a third time, a silent endpoint no second time, and no
+call makes more than `MAX_ATTEMPTS`. Each further attempt is charged to the tenant's allowance; an attempt that was sent
+whole and then lost is repeated once at most. Input that is too long goes on only to a window that is larger or not
+known.
+
+Every attempt that was started is observed once for its start, and once more for its end if it was committed to. An
+event of any attempt that is not under way changes nothing. At most a dozen events a call, never one per chunk.
 """
 
+from collections.abc import Sequence
 from enum import Enum, auto
+from typing import Any, Final, Protocol
 
-from hybridproxy.model.backend import Timeouts
-from hybridproxy.model.fault import FACTS, Fault, FaultKind, Verdict
+from hybridproxy.model.fault import FACTS, Fault, FaultKind, Retry, Source, Verdict
+from hybridproxy.model.plan import Target
+from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, OnCut
+from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
+from hybridproxy.resilience.breaker import Signal
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS: Final = 3
+MAX_RECOVERIES: Final = 2
+MAX_OF_ONE: Final = 2
+JITTER: Final = 0.25
+"""Seconds; a pause nobody asked for is a random part of it (full jitter)."""
+
+ONLY_PATIENCE: Final = 3.0
+"""Seconds a call waits for its only backend, when the route is not more patient."""
+
+BYTES_A_TOKEN: Final = 4
 
 
 class Timer(Enum):
@@ -34,13 +57,31 @@ class Timer(Enum):
 
     COMMIT = "commit_within"
     TOTAL = "total"
+    PAUSE = "pause"
+    HEDGE = "hedge"
 
     __hash__ = object.__hash__  # members are one of a kind; Enum's own hash is a call in Python
 
 
+class Mode(Enum):
+    """What an attempt asks for."""
+
+    FRESH = auto()
+    """The call."""
+    HEDGE = auto()
+    """The call, beside another attempt that is slow."""
+    RESUME = auto()
+    """The rest of an answer, of which the caller has the beginning."""
+    REPLAY = auto()
+    """The call, whose answer is held back until it has reproduced what the caller has."""
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
+
+
 @value
 class FirstOutput:
-    """Attempt `n` showed its first real output."""
+    """Attempt `n` showed its first real output; in a recovery: the first that the caller has not."""
 
     n: int
 
@@ -54,10 +95,18 @@ class Finished:
 
 @value
 class Failed:
-    """Attempt `n` failed."""
+    """Attempt `n` failed. `follows`: another attempt could go on from what the caller has of its answer."""
 
     n: int
     fault: Fault
+    follows: bool = False
+
+
+@value
+class Refused:
+    """Attempt `n` was not made: health took its target away, or another call is its probe."""
+
+    n: int
 
 
 @value
@@ -74,14 +123,19 @@ class ClientGone:
     fault: Fault
 
 
-Event = FirstOutput | Finished | Failed | TimerFired | ClientGone
+Event = FirstOutput | Finished | Failed | Refused | TimerFired | ClientGone
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
 
 
 @value
 class StartAttempt:
-    """Send the call to target `n` of the plan."""
+    """Send the call, as attempt `n`, to a target of the plan."""
 
     n: int
+    target: int
+    mode: Mode = Mode.FRESH
 
 
 @value
@@ -107,10 +161,18 @@ class Commit:
 
 
 @value
+class Join:
+    """Let the caller's stream go on with attempt `n`."""
+
+    n: int
+
+
+@value
 class Observe:
     """Tell health what became of attempt `n`."""
 
     n: int
+    signal: Signal
     verdict: Verdict
     fault: Fault | None = None
 
@@ -129,89 +191,349 @@ class GiveUp:
     fault: Fault
 
 
-Command = StartAttempt | CancelAttempt | SetTimer | Commit | Observe | Complete | GiveUp
+Command = StartAttempt | CancelAttempt | SetTimer | Commit | Join | Observe | Complete | GiveUp
+
+
+class Allowance(Protocol):
+    """What the tenant's calls may add to load and bill."""
+
+    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
+        """Take the room for one more attempt, if there is any."""
+        ...
+
+    def hedge(self) -> bool:
+        """Take the room for one hedge, if there is any."""
+        ...
+
+
+class Rng(Protocol):
+    """Chance."""
+
+    def random(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+@value
+class Terms:
+    """What a call's course depends on beside the plan's targets.
+
+    Attributes:
+        stream: it streams.
+        handling: the route's, with the timeouts cut to what the caller will wait.
+        recoveries: the ways this call's stream may go on when it is cut, in the order to try them.
+        size: bytes of the body, for what an attempt may cost.
+        hedge_after: seconds without output after which a second backend is asked too, None: never.
+
+    """
+
+    stream: bool
+    handling: Handling = DEFAULT_HANDLING
+    recoveries: tuple[OnCut, ...] = ()
+    size: int = 0
+    hedge_after: float | None = None
 
 
 class _State(Enum):
     TRYING = auto()
+    PAUSED = auto()
     COMMITTED = auto()
+    RECOVERING = auto()
     OVER = auto()
 
 
+_MODES: Final = {OnCut.RESUME: Mode.RESUME, OnCut.REPLAY: Mode.REPLAY}
+
+
 class Execution:
-    """One call's course. `start` gives the first commands, `on` those that follow from an event."""
+    """One call's course. `start` gives the first commands, `on` those that follow from an event.
 
-    __slots__ = ("_n", "_state", "_stream", "_targets", "_timeouts", "faults")
+    Attributes:
+        faults: the faults of the attempts so far, in order.
+        lost: nano-dollars that attempts may have cost for nothing, as estimated, by attempt.
 
-    def __init__(self, targets: int, timeouts: Timeouts, *, stream: bool) -> None:
-        """Begin a call with so many targets in its plan."""
-        self._targets = min(targets, MAX_ATTEMPTS)
-        self._timeouts = timeouts
-        self._stream = stream
+    """
+
+    __slots__ = (
+        "_allowance", "_live", "_next_target", "_of", "_only", "_original", "_recoveries", "_rng", "_state", "_targets",
+        "_terms", "_tried", "_ways", "faults", "lost",
+    )  # fmt: skip
+
+    def __init__(self, targets: Sequence[Target[Any]], terms: Terms, allowance: Allowance, rng: Rng) -> None:
+        """Begin a call with the targets of its plan."""
+        self._targets = targets
+        self._terms = terms
+        self._allowance = allowance
+        self._rng = rng
+        self._only = targets[0].backend.id == targets[-1].backend.id  # a plan keeps those of one backend together
         self._state = _State.TRYING
-        self._n = 0
+        self._of: list[int] = []
+        self._live: list[int] = []
+        self._tried: set[int] = set()
+        self._next_target = 0
+        self._ways = list(terms.recoveries)
+        self._recoveries = 0
+        self._original: Fault | None = None
         self.faults: list[Fault] = []
-        """The faults of the attempts so far, in order."""
+        self.lost: dict[int, int] = {}
 
     @property
     def attempts(self) -> int:
         """How many attempts were started."""
-        return self._n + 1
+        return len(self._of)
 
     @property
     def committed(self) -> bool:
         """Whether output went to the caller."""
-        return self._state is _State.COMMITTED
+        return self._state in {_State.COMMITTED, _State.RECOVERING}
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether another attempt may still follow a commit, so that the call has to be kept."""
+        return bool(self._ways)
 
     def start(self) -> tuple[Command, ...]:
         """Return the commands that begin the call."""
-        total = SetTimer(Timer.TOTAL, self._timeouts.total)
-        if self._stream:
-            return (total, SetTimer(Timer.COMMIT, self._timeouts.commit_within), StartAttempt(0))
-        return (total, StartAttempt(0))
+        times, terms = self._terms.handling.timeouts, self._terms
+        total = SetTimer(Timer.TOTAL, times.total)
+        first = self._start(0, Mode.FRESH)
+        if not terms.stream:
+            return (total, first)
+        commit = SetTimer(Timer.COMMIT, times.commit_within)
+        if terms.hedge_after is None:
+            return (total, commit, first)
+        return (total, commit, SetTimer(Timer.HEDGE, terms.hedge_after), first)
 
-    def on(self, event: Event) -> tuple[Command, ...]:
-        """Return the commands that follow from an event."""
+    def on(self, event: Event, now: float) -> tuple[Command, ...]:
+        """Return the commands that follow from an event at `now`."""
+        if self._state is _State.OVER:
+            return ()
         match event:
-            case _ if self._state is _State.OVER:
-                return ()
             case TimerFired(timer):
-                return self._expired(timer)
+                return self._expired(timer, now)
             case ClientGone(fault):
                 return self._stop(fault)
-            case _ if event.n != self._n:
+            case _ if event.n not in self._live:
                 return ()
-            case Failed(n, fault):
-                return self._failed(n, fault)
+            case Failed(n, fault, follows):
+                return self._failed(n, fault, now, follows=follows)
+            case Refused(n):
+                return self._refused(n, now)
             case Finished(n):
-                self._state = _State.OVER
-                return (Observe(n, Verdict.OK), Complete(n))
-            case _ if self._state is _State.COMMITTED:
-                return ()
-            case _:
-                self._state = _State.COMMITTED
-                return (Commit(event.n),)
+                return self._finished(n)
+            case FirstOutput(n):
+                return self._output(n)
 
-    def _failed(self, n: int, fault: Fault) -> tuple[Command, ...]:
-        self.faults.append(fault)
-        observe = Observe(n, fault.facts.verdict, fault)
-        if self._state is _State.TRYING and fault.facts.moves_on and n + 1 < self._targets:
-            self._n = n + 1
-            return (observe, StartAttempt(self._n))
-        committed, self._state = self._state is _State.COMMITTED, _State.OVER
-        return (observe, GiveUp(fault if committed else worst(self.faults)))
+    # ---- one row of the table each ----
 
-    def _expired(self, timer: Timer) -> tuple[Command, ...]:
-        if timer is Timer.COMMIT and self._state is _State.COMMITTED:
+    def _output(self, n: int) -> tuple[Command, ...]:
+        if self._state is _State.COMMITTED:
             return ()
-        seconds = self._timeouts.total if timer is Timer.TOTAL else self._timeouts.commit_within
+        good = Observe(n, Signal.START, Verdict.OK)
+        joins = self._state is _State.RECOVERING
+        self._state = _State.COMMITTED
+        if joins:
+            return (Join(n), good)
+        if len(self._live) == 1:
+            return (Commit(n), good)
+        losers = [loser for loser in self._live if loser != n]
+        self._live = [n]
+        return (Commit(n), good, *[command for loser in losers for command in self._cancelled(loser, None)])
+
+    def _finished(self, n: int) -> tuple[Command, ...]:
+        losers = [loser for loser in self._live if loser != n]
+        signal = Signal.INTEGRITY if self._state is _State.COMMITTED else Signal.START
+        self._state, self._live = _State.OVER, []
+        cancelled = [command for loser in losers for command in self._cancelled(loser, None)]
+        return (Observe(n, signal, Verdict.OK), *cancelled, Complete(n))
+
+    def _failed(self, n: int, fault: Fault, now: float, *, follows: bool) -> tuple[Command, ...]:
+        self.faults.append(fault)
+        self._live.remove(n)
+        if self._state is _State.COMMITTED:
+            self._original = self._original or fault
+            observe = Observe(n, Signal.INTEGRITY, fault.facts.verdict, fault)
+            if fault.facts.retry is Retry.NEVER or not follows:
+                return (observe, self._give_up(self._original))
+            return (observe, *self._go_on(now, self._cost(n)))
+        if self._state is _State.RECOVERING:
+            return (Observe(n, Signal.START, fault.facts.verdict, fault), *self._recover(n, fault, now))
+        observe = Observe(n, Signal.START, fault.facts.verdict, fault)
+        if fault.facts.retry is Retry.NEVER:
+            others = [command for other in self._live for command in self._cancelled(other, None)]
+            self._live = []
+            return (observe, *others, self._give_up(worst(self.faults)))
+        if self._live:
+            return (observe,)  # the other one of a hedge may still answer
+        return (observe, *self._retry(n, fault, now))
+
+    def _refused(self, n: int, now: float) -> tuple[Command, ...]:
+        self._live.remove(n)
+        del self._of[n:]
+        if self._state is _State.RECOVERING:
+            self._recoveries -= 1
+            return self._go_on(now, 0)
+        if self._live:
+            return ()
+        target = self._elsewhere(None)
+        if target is None:
+            return (self._give_up(worst(self.faults) if self.faults else NOBODY_LEFT),)
+        return (self._start(target, Mode.FRESH),)
+
+    def _retry(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
+        """Choose where the call goes next, and whether the allowance has room for it."""
+        chosen = self._choose(n, fault)
+        if chosen is None or len(self._of) >= MAX_ATTEMPTS or not self._pays(n, fault, now):
+            return (self._give_up(worst(self.faults)),)
+        target, pause = chosen
+        if pause > 0:
+            self._state, self._next_target = _State.PAUSED, target
+            return (SetTimer(Timer.PAUSE, pause),)
+        return (self._start(target, Mode.FRESH),)
+
+    def _choose(self, n: int, fault: Fault) -> tuple[int, float] | None:
+        patience = self._terms.handling.patience
+        granted = max(patience, ONLY_PATIENCE) if self._only else patience
+        here = self._here(n, fault, granted) if granted > 0 else None
+        if here is not None:
+            return here
+        target = self._elsewhere(fault, self._targets[self._of[n]].context)
+        return None if target is None else (target, 0.0)
+
+    def _here(self, n: int, fault: Fault, granted: float) -> tuple[int, float] | None:
+        """Return the same backend's next target and the pause before it, None where it may not be asked again."""
+        failed = self._of[n]
+        target = self._targets[failed]
+        backend = target.backend.id
+        made = sum(self._targets[t].backend.id == backend for t in self._of)
+        if made >= MAX_OF_ONE or fault.kind is FaultKind.CONTEXT_TOO_LONG:
+            return None
+        other = next((t for t, o in enumerate(self._targets) if t not in self._tried and o.backend.id == backend), None)
+        if fault.facts.retry is Retry.HERE:
+            if other is not None:
+                return other, 0.0
+            pause = self._rng.random() * JITTER if fault.retry_after is None else fault.retry_after
+            return (failed, pause) if pause <= granted else None
+        if other is None:
+            return None
+        changed = self._targets[other]
+        key = changed.credential.id != target.credential.id
+        place = changed.endpoint != target.endpoint
+        helps = key if fault.facts.source is Source.CREDENTIAL else place
+        return (other, 0.0) if helps else None
+
+    def _elsewhere(self, fault: Fault | None, window: int | None = None) -> int | None:
+        """Return the plan's next target at a backend that was not asked yet."""
+        asked = {self._targets[t].backend.id for t in self._of}
+        too_long = fault is not None and fault.kind is FaultKind.CONTEXT_TOO_LONG
+        for number, target in enumerate(self._targets):
+            if number in self._tried or target.backend.id in asked:
+                continue
+            if too_long and window is not None and target.context is not None and target.context <= window:
+                continue
+            return number
+        return None
+
+    def _pays(self, n: int, fault: Fault, now: float) -> bool:
+        cost = 0
+        if fault.billed:
+            if self.lost:
+                return False
+            cost = self._cost(n)
+        if not self._allowance.retry(now, loads=not fault.facts.sent_nothing, cost=cost):
+            return False
+        if cost:
+            self.lost[n] = cost
+        return True
+
+    def _cost(self, n: int) -> int:
+        tokens = Usage(max(1, self._terms.size // BYTES_A_TOKEN), 0)
+        return self._targets[self._of[n]].price.of(tokens)
+
+    def _recover(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
+        """Try to let the caller's stream go on once more, after an attempt at it failed."""
+        if fault.kind is FaultKind.INVALID_REQUEST and OnCut.REPLAY in self._ways[1:]:
+            # it does not take the beginning of an answer, but may give the same answer
+            del self._ways[: self._ways.index(OnCut.REPLAY)]
+            return self._go_on(now, self._cost(n), self._of[n])
+        return self._go_on(now, self._cost(n) if fault.billed else 0)
+
+    def _go_on(self, now: float, cost: int, target: int | None = None) -> tuple[Command, ...]:
+        """Start the first of the ways that are left that has somewhere to go; `cost`: what the one before cost."""
+        self._state = _State.RECOVERING
+        while self._ways and self._ways[0] is not OnCut.ERROR and self._recoveries < MAX_RECOVERIES:
+            way = self._ways[0]
+            chosen = self._place_for(way) if target is None else target
+            if chosen is None:
+                del self._ways[0]
+                continue
+            if not self._allowance.retry(now, loads=True, cost=cost):
+                break
+            if cost:
+                self.lost[len(self._of) - 1] = cost
+            self._recoveries += 1
+            return (self._start(chosen, _MODES[way]),)
+        return (self._give_up(self._original or NOBODY_LEFT),)
+
+    def _place_for(self, way: OnCut) -> int | None:
+        """Return a target where the stream may go on: not asked yet, at another backend or another endpoint."""
+        places = {(self._targets[t].backend.id, self._targets[t].endpoint) for t in self._of}
+        for number, target in enumerate(self._targets):
+            if number in self._tried or (target.backend.id, target.endpoint) in places:
+                continue
+            if way is OnCut.REPLAY or target.continues:
+                return number
+        return None
+
+    def _expired(self, timer: Timer, now: float) -> tuple[Command, ...]:  # noqa: ARG002 - as every event
+        if timer is Timer.PAUSE:
+            if self._state is not _State.PAUSED:
+                return ()
+            self._state = _State.TRYING
+            return (self._start(self._next_target, Mode.FRESH),)
+        if timer is Timer.HEDGE:
+            return self._hedge()
+        if timer is Timer.COMMIT and self.committed:
+            return ()
+        times = self._terms.handling.timeouts
+        seconds = times.total if timer is Timer.TOTAL else times.commit_within
         before = "".join(f"; before: {fault.sentence()}" for fault in self.faults)
         return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s{before}", billed=True))
 
+    def _hedge(self) -> tuple[Command, ...]:
+        if self._state is not _State.TRYING or len(self._live) != 1 or len(self._of) >= MAX_ATTEMPTS:
+            return ()
+        target = self._elsewhere(None)
+        if target is None or not self._allowance.hedge():
+            return ()
+        return (self._start(target, Mode.HEDGE),)
+
     def _stop(self, fault: Fault) -> tuple[Command, ...]:
-        self._state = _State.OVER
         self.faults.append(fault)
-        return (CancelAttempt(self._n), Observe(self._n, fault.facts.verdict, fault), GiveUp(fault))
+        cancelled = [command for n in self._live for command in self._cancelled(n, fault)]
+        self._live = []
+        told = fault if fault.facts.status == 499 or self._original is None else self._original
+        return (*cancelled, self._give_up(told))
+
+    # ---- small parts ----
+
+    def _start(self, target: int, mode: Mode) -> StartAttempt:
+        n = len(self._of)
+        self._of.append(target)
+        self._tried.add(target)
+        self._live.append(n)
+        return StartAttempt(n, target, mode)
+
+    def _cancelled(self, n: int, fault: Fault | None) -> tuple[Command, Command]:
+        signal = Signal.INTEGRITY if self._state is _State.COMMITTED and fault is not None else Signal.START
+        return (CancelAttempt(n), Observe(n, signal, Verdict.IGNORED, fault))
+
+    def _give_up(self, fault: Fault) -> GiveUp:
+        self._state = _State.OVER
+        return GiveUp(fault)
+
+
+NOBODY_LEFT: Final = Fault(FaultKind.OVERLOADED, "every backend that may serve this call has just become unavailable")
 
 
 def worst(faults: list[Fault]) -> Fault:
@@ -221,7 +543,7 @@ def worst(faults: list[Fault]) -> Fault:
     attempt was throttled; the shortest wait is passed on where waiting can help.
     """
     last = faults[-1]
-    if len(faults) == 1 or not last.facts.moves_on:
+    if len(faults) == 1 or last.facts.retry is Retry.NEVER:
         return last
     kind = last.kind
     if kind is FaultKind.THROTTLED and any(f.kind is not FaultKind.THROTTLED for f in faults):

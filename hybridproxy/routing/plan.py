@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from hybridproxy.model.backend import B, Backend, SovereignBackend
 from hybridproxy.model.call import Call
 from hybridproxy.model.caller import Caller
-from hybridproxy.model.health import Ban, Health
+from hybridproxy.model.health import Admits, Ban, Health, Key, named_by
 from hybridproxy.model.plan import Candidate, Plan, Refusal, RefusalKind, Target
 from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.routing import gate
@@ -17,10 +17,13 @@ from hybridproxy.routing.scores import Rng, ordered
 from hybridproxy.routing.ways import Way, Ways, general_ways, sovereign_ways
 
 MAX_TARGETS_OF_ONE: Final = 2
-"""Targets of one backend where a plan has others too: of a call's few attempts one has to reach the next backend."""
+"""Targets of one backend: it is never asked a third time."""
 
 MAX_REASONS: Final = 20
 """Backends that a refusal gives its reasons for."""
+
+COME_BACK: Final = 5.0
+"""Seconds after which a call that found nobody may come again: about as long as a target stays open at first."""
 
 T = TypeVar("T")
 
@@ -67,39 +70,76 @@ def _choose(call: Call, ways: Ways[B], health: Health, now: float, rng: Rng) -> 
     """Gate, then health, over the ways in the order to try them."""
     kept: list[Candidate] = []
     dropped: list[Candidate] = []
-    chosen: list[list[Target[B]]] = []
+    targets: list[Target[B]] = []
+    late: list[tuple[Candidate, list[Target[B]]]] = []
     bans: list[Ban] = []
+    touched = named_by(health)
     for group in ways.groups:
         for way in group if len(group) == 1 else ordered(group, rng):
             reason = gate.allows(call, ways.model, way.served, way.provider)
             if reason is None:
-                banned: list[Ban] = []
-                targets = _fit(way, health, now, rng, banned)
-                if targets:
-                    chosen.append(targets)
+                if not touched or touched.isdisjoint(way.names):
+                    targets += _all(way, rng)
                     kept.append(way.kept)
                     continue
-                bans += banned
-                reason = f"health: {banned[0].reason}"
+                found, behind, against = _fit(way, health, now, rng)
+                if behind:
+                    late.append((Candidate(way.kept.backend, kept=True, reason=f"last: {against[0].reason}"), found))
+                    continue
+                if found:
+                    targets += found
+                    kept.append(way.kept)
+                    continue
+                bans += against
+                reason = f"health: {against[0].reason}"
             dropped.append(Candidate(way.kept.backend, kept=False, reason=reason))
+    for candidate, found in late:
+        kept.append(candidate)
+        targets += found
     candidates = (*kept, *dropped, *ways.dropped)
-    if not chosen:
+    if not targets:
         return _nothing_left(dropped, candidates, bans, now)
-    most = MAX_TARGETS_OF_ONE if len(chosen) > 1 else None
-    return Plan(tuple([target for targets in chosen for target in targets[:most]]), candidates, ways.timeouts)
+    return Plan(tuple(targets), candidates, ways.handling)
 
 
-def _fit(way: Way[B], health: Health, now: float, rng: Rng, banned: list[Ban]) -> list[Target[B]]:
-    """Return one target an endpoint, from a random one on, each with the first fit credential from a random one on."""
+def _all(way: Way[B], rng: Rng) -> list[Target[B]]:
+    """Return the targets of a way that is fit: behind the first a second endpoint, or else a second key."""
+    rows = way.targets
+    if len(rows) == 1:
+        return [target for _, _, target in _turned(rows[0], rng)[:MAX_TARGETS_OF_ONE]]
+    return [_turned(row, rng)[0][2] for row in _turned(rows, rng)[:MAX_TARGETS_OF_ONE]]
+
+
+def _fit(way: Way[B], health: Health, now: float, rng: Rng) -> tuple[list[Target[B]], bool, list[Ban]]:
+    """Return the fit targets of a way, whether it stands behind the others this time, and what speaks against it.
+
+    A target that comes back by a ramp is fit for a part of the calls; for the others it stands behind.
+    """
+    against = [ban for key in way.keys if (ban := _in_force(health, key, now)) is not None]
+    if against:
+        return [], False, against
     found: list[Target[B]] = []
+    later: list[Target[B]] = []
+    most = MAX_TARGETS_OF_ONE if len(way.targets) == 1 else 1
     for row in _turned(way.targets, rng):
-        for key, target in _turned(row, rng):
-            ban = health.get(key) if health else None
-            if ban is None or ban.until <= now:
-                found.append(target)
+        of_row = len(found) + most
+        for key, credential, target in _turned(row, rng):
+            if len(found) == of_row:
                 break
-            banned.append(ban)
-    return found
+            ban = _in_force(health, credential, now) or _in_force(health, key, now)
+            if ban is None or ban.admits is Admits.PROBE:
+                found.append(target)
+                continue
+            if ban.admits is Admits.RAMP:
+                (found if rng.random() < ban.share(now) else later).append(target)
+            against.append(ban)
+    fit = found + later
+    return fit[:MAX_TARGETS_OF_ONE], not found and bool(later), against
+
+
+def _in_force(health: Health, key: Key, now: float) -> Ban | None:
+    ban = health.get(key)
+    return None if ban is None or ban.until <= now else ban
 
 
 def _turned(items: tuple[T, ...], rng: Rng) -> tuple[T, ...]:
@@ -114,7 +154,7 @@ def _nothing_left(dropped: list[Candidate], candidates: tuple[Candidate, ...], b
     kind, message, wait = RefusalKind.NO_BACKEND_ALLOWED, "no backend may serve this call", None
     if bans:
         kind, message = RefusalKind.NO_BACKEND_LEFT, "every backend that may serve this call is unavailable"
-        wait = max(1.0, min(ban.until for ban in bans) - now)
+        wait = min(max(1.0, min(ban.until for ban in bans) - now), COME_BACK)
     elif dropped and all(candidate.reason.startswith(gate.TOO_LONG) for candidate in dropped):
         kind, message = RefusalKind.CONTEXT_TOO_LONG, "the input is longer than any allowed backend's context window"
     reasons = "; ".join(f"{c.backend}: {c.reason}" for c in candidates[:MAX_REASONS])

@@ -1,7 +1,7 @@
 """Whether a region has a backend that could serve anything, for load balancers that choose between regions."""
 
 from hybridproxy.model.backend import Backend
-from hybridproxy.model.health import Health
+from hybridproxy.model.health import Admits, Health, backend_key, credential_key, region_key
 from hybridproxy.model.snapshot import Snapshot
 
 
@@ -21,10 +21,14 @@ def region_is_usable(snapshot: Snapshot, region: str, health: Health, now: float
 
 
 def _is_fit(snapshot: Snapshot, backend: Backend, health: Health, now: float) -> bool:
-    banned = {key for key, ban in health.items() if ban.until > now and key[0] == backend.id}
+    out = {key for key, ban in health.items() if ban.until > now and ban.admits is Admits.NONE}
+    if not out.isdisjoint((backend_key(backend.id), region_key(backend.region))):
+        return False
     names = [s.name for model in snapshot.models.values() for s in model.served_by if s.backend == backend.id]
     return any(
-        (backend.id, endpoint.authority, name, credential.id) not in banned
+        out.isdisjoint(
+            ((backend.id, endpoint.authority, name, credential.id), credential_key(backend.id, credential.id))
+        )
         for name in names
         for endpoint in backend.endpoints
         for credential in backend.credentials

@@ -7,11 +7,11 @@ and kept with the snapshot (`Snapshot.memo`, at most `MAX_MEMO` of them). What d
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Generic
 
-from hybridproxy.model.backend import B, Backend, SovereignBackend, Timeouts
+from hybridproxy.model.backend import B, Backend, Endpoint, SovereignBackend
 from hybridproxy.model.caller import Caller
-from hybridproxy.model.health import HealthKey
+from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
 from hybridproxy.model.plan import Candidate, Refusal, RefusalKind, Target
-from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Model, Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, Model, Served, Snapshot, Tenant
 from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import Provider
@@ -37,7 +37,10 @@ class Way(Generic[B]):
         provider: how it speaks.
         weight: its share within a weighted group.
         kept: the candidate that a plan lists for it.
-        targets: for each endpoint the targets with each credential, each with the key of its health.
+        names: its own and its region's: where health says nothing of these, it says nothing of any target here.
+        keys: what its health as a whole is kept under: its own and its region's.
+        targets: for each endpoint the targets with each credential, each with the keys of its and the credential's
+            health.
 
     """
 
@@ -45,7 +48,9 @@ class Way(Generic[B]):
     provider: Provider
     weight: float
     kept: Candidate
-    targets: tuple[tuple[tuple[HealthKey, Target[B]], ...], ...]
+    names: tuple[str, ...]
+    keys: tuple[Key, ...]
+    targets: tuple[tuple[tuple[HealthKey, Key, Target[B]], ...], ...]
 
 
 @value
@@ -55,7 +60,7 @@ class Ways(Generic[B]):
     model: Model
     groups: tuple[tuple[Way[B], ...], ...]
     dropped: tuple[Candidate, ...]
-    timeouts: Timeouts
+    handling: Handling
 
 
 def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend] | Refusal:
@@ -90,11 +95,11 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
             elif served is None:
                 dropped.append(Candidate(backend, kept=False, reason="does not serve the model"))
             else:
-                ways.append(_way(snapshot.backends[backend], model, served, name, route.timeouts, where))
+                ways.append(_way(snapshot.backends[backend], model, served, name, route.handling, where))
         if ways:
             kept.append(tuple(ways))
     dropped += _drop([backend for backend in served_by if backend not in listed], f"not in the route for {where}")
-    return _remember(snapshot, key, Ways(model, tuple(kept), tuple(dropped), route.timeouts))
+    return _remember(snapshot, key, Ways(model, tuple(kept), tuple(dropped), route.handling))
 
 
 def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[SovereignBackend] | Refusal:
@@ -106,7 +111,7 @@ def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Sovere
     model = gate.find_model(snapshot, caller.tenant, name)
     if model is None:
         return _unknown_model(snapshot, caller.tenant, name)
-    timeouts, allowed = DEFAULT_TIMEOUTS, caller.tenant.backends
+    handling, allowed = DEFAULT_HANDLING, caller.tenant.backends
     ways: list[Way[SovereignBackend]] = []
     dropped: list[Candidate] = []
     for served in {served.backend: served for served in model.served_by}.values():
@@ -116,8 +121,8 @@ def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Sovere
         elif allowed is not None and backend.id not in allowed:
             dropped += _drop([backend.id], "not among the tenant's backends")
         else:
-            ways.append(_way(backend, model, served, name, timeouts, "inside the VPC"))
-    return _remember(snapshot, key, Ways(model, (tuple(ways),), tuple(dropped), timeouts))
+            ways.append(_way(backend, model, served, name, handling, "inside the VPC"))
+    return _remember(snapshot, key, Ways(model, (tuple(ways),), tuple(dropped), handling))
 
 
 def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B]:
@@ -127,18 +132,28 @@ def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B
     return ways
 
 
-def _way(backend: B, model: Model, served: Served, name: str, timeouts: Timeouts, where: str) -> Way[B]:
-    upstream, own = gate.upstream_name(model, served, name), backend.timeouts.over(timeouts)
-    targets = tuple(
-        tuple(Target(backend, endpoint, credential, upstream, own) for credential in backend.credentials)
-        for endpoint in backend.endpoints
-    )
+def _way(backend: B, model: Model, served: Served, name: str, handling: Handling, where: str) -> Way[B]:
+    provider = PROVIDERS[backend.provider]
+    upstream, own = gate.upstream_name(model, served, name), backend.timeouts.over(handling.timeouts)
+
+    def row(endpoint: Endpoint) -> tuple[tuple[HealthKey, Key, Target[B]], ...]:
+        made = [
+            Target(
+                backend, endpoint, credential, upstream, own,
+                context=served.context, price=served.price, continues=provider.continuation is not None,
+            )
+            for credential in backend.credentials
+        ]  # fmt: skip
+        return tuple((target.health_key, credential_key(backend.id, target.credential.id), target) for target in made)
+
     return Way(
         served=served,
-        provider=PROVIDERS[backend.provider],
+        provider=provider,
         weight=backend.weight,
         kept=Candidate(backend.id, kept=True, reason=where),
-        targets=tuple(tuple((target.health_key, target) for target in row) for row in targets),
+        names=(backend.id, backend.region) if backend.region else (backend.id,),
+        keys=(backend_key(backend.id), *((region_key(backend.region),) if backend.region else ())),
+        targets=tuple(map(row, backend.endpoints)),
     )
 
 

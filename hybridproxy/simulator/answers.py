@@ -8,17 +8,24 @@ from typing import Final, cast
 
 import orjson
 
-from hybridproxy.simulator.rows import Json, Provider
+from hybridproxy.simulator.rows import ErrorRow, Json, Provider
 
 MAX_CHOICES: Final = 16
 MAX_SCHEMA_DEPTH: Final = 8
 _WORDISH: Final = re.compile(r"\s*\S{1,12}|\s+")
+_WORDISH_AGAIN: Final = re.compile(r"\s*\S{1,13}\s*|\s+")
+"""For continuations: borders that the first answer does not have, and never more pieces."""
 _ARGUMENT_PIECE: Final = 7
 """Characters of a tool call's arguments in one delta."""
 
 
 class RequestError(Exception):
     """The request is not one that the real server would accept; the text says why."""
+
+    def __init__(self, message: str, error: ErrorRow | None = None) -> None:
+        """Keep the error to answer with; None is the provider's for bad requests."""
+        super().__init__(message)
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class Said:
     pieces: int | None = None
     reasoning: int = 0
     finish_reason: str | None = None
+    echo_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,8 @@ class Answer:
     served_by: str
     stream: bool
     usage_asked: bool
+    usage_each: bool
+    """Whether every chunk has the usage so far."""
     choices: int
     reasoning: tuple[str, ...]
     pieces: tuple[str, ...]
@@ -51,6 +61,8 @@ class Answer:
     """The name of the tool that is called; the pieces are then its arguments."""
     finish_reason: str
     prompt_tokens: int
+    echo: tuple[str, ...] = ()
+    """The caller's own text, repeated before the pieces; it was not made, so it is no token."""
 
     @property
     def completion_tokens(self) -> int:
@@ -84,7 +96,9 @@ def read_request(row: Provider, call: str, raw: bytes) -> Json:
     return body
 
 
-def answer_for(row: Provider, call: str, body: Json, said: Said, number: str, created: int) -> Answer:
+def answer_for(
+    row: Provider, call: str, body: Json, said: Said, number: str, created: int, prefix: str | None = None
+) -> Answer:
     """Make up the answer to a chat or text completion.
 
     Args:
@@ -94,16 +108,22 @@ def answer_for(row: Provider, call: str, body: Json, said: Said, number: str, cr
         said: the settings.
         number: what makes the answer's id its own.
         created: the answer's time, seconds since 1970.
+        prefix: the text in the last message that the answer goes on from; None begins anew.
 
     Raises:
         RequestError: a number in the request is none, or out of range.
     """
     model = str(body["model"])
-    tool = _tool_called(body) if call == "chat/completions" else None
-    text = said.text if said.text is not None else _text(body, call, said.name, model)
+    asked = body if prefix is None else body | {"messages": cast("list[Json]", body["messages"])[:-1]}
+    tool = _tool_called(asked) if call == "chat/completions" else None
+    text = said.text if said.text is not None else _text(asked, call, said.name, model)
     pieces = _cut(orjson.dumps(_arguments(tool)).decode(), _ARGUMENT_PIECE) if tool else _WORDISH.findall(text)
     if said.pieces is not None:
         pieces = list(islice(cycle(pieces or ["x "]), said.pieces))
+    echo: list[str] = []
+    if prefix is not None and tool is None:
+        pieces = _WORDISH_AGAIN.findall("".join(pieces).removeprefix(prefix))
+        echo = _WORDISH_AGAIN.findall(prefix) if said.echo_prefix else []
     reasoning = [f"thought{index + 1} " for index in range(said.reasoning)]
 
     long, short = _count(body, "max_completion_tokens"), _count(body, "max_tokens")
@@ -118,7 +138,11 @@ def answer_for(row: Provider, call: str, body: Json, said: Said, number: str, cr
     if len(reasoning) + len(pieces) < full:
         finish = "length"
 
-    options = body.get("stream_options")
+    given = body.get("stream_options")
+    options: Json = given if isinstance(given, dict) else {}
+    # asked for on every chunk, usage comes at the end too, unless include_usage is false
+    usage_each = row.continuous_usage and options.get("continuous_usage_stats") is True
+    usage_each = usage_each and options.get("include_usage") is not False
     return Answer(
         row=row,
         call=call,
@@ -127,13 +151,15 @@ def answer_for(row: Provider, call: str, body: Json, said: Said, number: str, cr
         model=model,
         served_by=_served_by(body),
         stream=body.get("stream") is True,
-        usage_asked=isinstance(options, dict) and options.get("include_usage") is True,
+        usage_asked=usage_each or options.get("include_usage") is True,
+        usage_each=usage_each,
         choices=max(1, min(MAX_CHOICES, _count(body, "n") or 1)),
         reasoning=tuple(reasoning),
         pieces=tuple(pieces),
         tool=str(tool["name"]) if tool else None,
         finish_reason=said.finish_reason or finish,
         prompt_tokens=count_words(body.get("messages") if call == "chat/completions" else body.get("prompt")),
+        echo=tuple(echo),
     )
 
 
@@ -167,12 +193,13 @@ def _text(body: Json, call: str, name: str, model: str) -> str:
 def last_words(body: Json, call: str) -> str:
     """Return the text of the last user message, or of the prompt."""
     if call == "completions":
-        return _flat(body.get("prompt"))
+        return flat(body.get("prompt"))
     messages = cast("list[Json]", body["messages"])
-    return next((_flat(message.get("content")) for message in reversed(messages) if message.get("role") == "user"), "")
+    return next((flat(message.get("content")) for message in reversed(messages) if message.get("role") == "user"), "")
 
 
-def _flat(content: object) -> str:
+def flat(content: object) -> str:
+    """Return the text of a message's content, which may be in parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -186,7 +213,8 @@ def _tool_called(body: Json) -> Mapping[str, object] | None:
     tools, choice = body.get("tools"), body.get("tool_choice")
     if not isinstance(tools, list) or choice == "none":
         return None
-    if cast("list[Json]", body["messages"])[-1].get("role") == "tool":
+    messages = cast("list[Json]", body["messages"])
+    if messages and messages[-1].get("role") == "tool":
         return None
     functions = [
         tool["function"] for tool in tools if isinstance(tool, dict) and isinstance(tool.get("function"), dict)

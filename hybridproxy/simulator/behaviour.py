@@ -77,6 +77,9 @@ class Behaviour:
     comments_every_ms: float | None = None
     usage: bool | None = None
     done: bool = True
+    strips_prefix: bool | None = None
+    echo_prefix: bool = False
+    refuse_prefix: bool = False
     bad_keys: tuple[str, ...] = ("bad-key",)
     fault: Fault | None = None
 
@@ -175,6 +178,9 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "comments_every_ms": _or_null(_number(1, MAX_MS, "milliseconds")),
     "usage": _or_null(_flag),
     "done": _flag,
+    "strips_prefix": _or_null(_flag),
+    "echo_prefix": _flag,
+    "refuse_prefix": _flag,
     "bad_keys": _keys,
     "fault": lambda value: None if value is None else _read_fault(value),
 }

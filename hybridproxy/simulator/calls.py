@@ -11,6 +11,7 @@ import orjson
 from hybridproxy.simulator import sse, wire
 from hybridproxy.simulator.answers import Answer, RequestError, Said, answer_for, count_words, read_request
 from hybridproxy.simulator.behaviour import Behaviour, Fault
+from hybridproxy.simulator.continuation import prefix_of
 from hybridproxy.simulator.errors import ERRORS
 from hybridproxy.simulator.http import BodyError, Connection, Exchange
 from hybridproxy.simulator.journal import Journal
@@ -18,7 +19,7 @@ from hybridproxy.simulator.reply import Reply
 from hybridproxy.simulator.rows import Json, Place, Provider
 from hybridproxy.simulator.script import error_of
 from hybridproxy.simulator.streams import Stream
-from hybridproxy.simulator.switch import Switch
+from hybridproxy.simulator.switch import BEFORE_HEAD, Switch
 
 NOT_HTTP: Final = b"\x16\x03\x01\x02\x00 this is not HTTP\r\n\r\n"
 _INFORMATIONAL: Final = {
@@ -124,13 +125,15 @@ class Call:
             answer = None if name == "embeddings" else self._answer(name, body)
             vectors = wire.embeddings(row, body, reply.id) if answer is None else {}
         except RequestError as error:
-            await reply.refuse(row.bad_request, str(error), row.bad_request.status)
+            told = error.error or row.bad_request
+            await reply.refuse(told, str(error), told.status)
             return
         if answer is not None:
             reply.id = answer.id
         reply.entry.prompt_tokens = answer.prompt_tokens if answer else count_words(body["input"])
         stream = answer is not None and answer.stream
         reply.befall(self._upstream.switch.after_body(monotonic(), self._key, body["model"], stream=stream))
+        reply.entry.billable = reply.kind not in BEFORE_HEAD
         if not (stream and self._settings.head_first):
             await asyncio.sleep(self._settings.latency_ms / 1000)
         if await self._instead_of_head(answer):
@@ -150,11 +153,12 @@ class Call:
             pieces=settings.pieces,
             reasoning=settings.reasoning if name == "chat/completions" else 0,
             finish_reason=settings.finish_reason,
+            echo_prefix=settings.echo_prefix,
         )
-        number = self._request.header("x-request-id") if self._row.takes_request_id else None
-        return answer_for(
-            self._row, name, body, said, number or f"{self._upstream.name}-{entry.number:06d}", int(time())
-        )
+        given = self._request.header("x-request-id") if self._row.takes_request_id else None
+        number = given or f"{self._upstream.name}-{entry.number:06d}"
+        prefix = prefix_of(self._row, body, settings) if name == "chat/completions" else None
+        return answer_for(self._row, name, body, said, number, int(time()), prefix)
 
     async def _instead_of_head(self, answer: Answer | None) -> bool:
         """Do what a fault wants done in place of an answer; False when the answer goes on."""

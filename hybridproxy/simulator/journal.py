@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from hybridproxy.simulator.http import Headers, Request
+from hybridproxy.simulator.rows import COMPLETION_PRICE, PROMPT_PRICE
 
 KEPT: Final = 1000
 """Requests remembered."""
@@ -34,9 +35,17 @@ class Entry:
     pieces_sent: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    billable: bool = False
+    """Whether an answer was begun: its prompt has been read, and was not answered with an error instead."""
     fault: str | None = None
     outcome: str = "in_flight"
     duration_ms: float | None = None
+
+    @property
+    def billed(self) -> int:
+        """Return what the provider would charge for what it did so far, nano-dollars."""
+        price = self.prompt_tokens * PROMPT_PRICE + self.completion_tokens * COMPLETION_PRICE
+        return price if self.billable else 0
 
     def elapsed_ms(self) -> float:
         """Return the time since the head of the request arrived, milliseconds."""
@@ -59,6 +68,7 @@ class Entry:
             "pieces_sent": self.pieces_sent,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "billed": self.billed,
             "fault": self.fault,
             "outcome": self.outcome,
             "duration_ms": self.duration_ms,
@@ -112,6 +122,7 @@ class Journal:
         self._outcomes[outcome] += 1
         for name in ("pieces_sent", "prompt_tokens", "completion_tokens"):
             self._totals[name] += getattr(entry, name)
+        self._totals["billed_nanodollars"] += entry.billed
 
     def clear(self) -> None:
         """Forget all requests and totals; those in flight still count as in flight."""
@@ -123,7 +134,7 @@ class Journal:
 
     def totals(self) -> dict[str, object]:
         """Return the totals as JSON."""
-        names = ("requests", "body_bytes", "pieces_sent", "prompt_tokens", "completion_tokens")
+        names = ("requests", "body_bytes", "pieces_sent", "prompt_tokens", "completion_tokens", "billed_nanodollars")
         return {**{name: self._totals[name] for name in names}, "outcomes": dict(self._outcomes)}
 
     def _forget_body(self, entry: Entry) -> None:

@@ -14,6 +14,11 @@ Json = dict[str, object]
 
 CALLS: Final = frozenset({"chat/completions", "completions", "embeddings"})
 
+PROMPT_PRICE: Final = 1000
+"""Nano-dollars a prompt token, at every provider: whole numbers, so that bills can be compared to the cent."""
+COMPLETION_PRICE: Final = 2000
+"""Nano-dollars a token that was made."""
+
 
 class Place(Enum):
     """Where an error is told."""
@@ -28,6 +33,19 @@ class Place(Enum):
     """A stream with status 200 whose first event is the error; `STATUS` for a call that does not stream."""
     FRAMED = "framed"
     """`STATUS`, but for a stream the JSON body stands behind `data: `."""
+
+
+class Continues(Enum):
+    """What makes an answer go on from the text of a last message that is the assistant's."""
+
+    NEVER = "never"
+    """Nothing: such a message is answered like any other."""
+    TRAILING = "trailing"
+    """That message alone."""
+    PARTIAL = "partial"
+    """`"partial": true` within it, though not while thinking; without it such a message is an error."""
+    FLAG = "flag"
+    """`"continue_final_message": true`, which excludes `"add_generation_prompt": true`; without it as `NEVER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,11 @@ class Provider:
     done_after_error: bool = False
     max_tokens_spares_reasoning: bool = False
     """`max_tokens` limits the text only; `max_completion_tokens` limits reasoning and text."""
+    continues: Continues = Continues.NEVER
+    strips_prefix: bool = False
+    """The chat template drops white space at the end of a text to continue, so that the model says it again."""
+    continuous_usage: bool = False
+    """`stream_options.continuous_usage_stats` puts the usage so far on every chunk."""
     unauthorized: ErrorRow = field(default=ErrorRow(401, "Incorrect API key provided."))
     bad_request: ErrorRow = field(default=ErrorRow(400, "{message}", "invalid_request_error"))
     not_found: ErrorRow = field(default=ErrorRow(404, "{message}", "invalid_request_error"))
@@ -155,6 +178,7 @@ _ROWS = (
         null_usage=True,
         id_in_embeddings=True,
         max_tokens_spares_reasoning=True,
+        continues=Continues.PARTIAL,
         unauthorized=ErrorRow(401, "Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
         bad_request=ErrorRow(400, "{message}", "invalid_request_error", "InvalidParameter"),
         not_found=ErrorRow(404, "{message}", "invalid_request_error", "model_not_found"),
@@ -194,6 +218,7 @@ _ROWS = (
         comment=": OPENROUTER PROCESSING",
         comment_first=True,
         error_as_chunk=True,
+        continues=Continues.TRAILING,
         unauthorized=ErrorRow(401, "No auth credentials found", "authentication"),
         bad_request=ErrorRow(400, "{message}", "invalid_request"),
         not_found=ErrorRow(404, "{message}", "not_found"),
@@ -217,6 +242,9 @@ _ROWS = (
         },
         reasoning_field="reasoning",
         done_after_error=True,
+        continues=Continues.FLAG,
+        strips_prefix=True,
+        continuous_usage=True,
         unauthorized=ErrorRow(401, "Unauthorized", bare={"error": "Unauthorized"}),
         bad_request=ErrorRow(400, "{message}", "BadRequestError"),
         not_found=ErrorRow(404, "{message}", "NotFoundError"),

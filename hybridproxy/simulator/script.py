@@ -52,7 +52,7 @@ def with_fault(
     early: tuple[Act, ...] = (Act.COMMENT, Act.ROLE) if role_first else (Act.COMMENT,)
     for act, data in events:
         reached = after is not None and pieces >= after and act not in early
-        if reached or act not in {Act.COMMENT, Act.ROLE, Act.PIECE}:
+        if reached or act not in {Act.COMMENT, Act.ROLE, Act.ECHO, Act.PIECE}:
             yield from _strike(fault, error, (act, data), done=done)
             if not (fault.kind == "garbage" and fault.how != "chunk"):
                 return

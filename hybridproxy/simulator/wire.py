@@ -10,12 +10,8 @@ from zlib import crc32
 import orjson
 
 from hybridproxy.simulator.answers import Answer, RequestError, count_words
-from hybridproxy.simulator.rows import ErrorRow, Json, Provider
+from hybridproxy.simulator.rows import COMPLETION_PRICE, PROMPT_PRICE, ErrorRow, Json, Provider
 
-PROMPT_PRICE: Final = 1e-6
-"""US dollars a prompt token, where answers tell their cost."""
-COMPLETION_PRICE: Final = 2e-6
-"""US dollars a completion token."""
 DEFAULT_DIMENSIONS: Final = 8
 MAX_DIMENSIONS: Final = 4096
 MAX_INPUTS: Final = 2048
@@ -26,6 +22,7 @@ class Act(Enum):
 
     COMMENT = "comment"
     ROLE = "role"
+    ECHO = "echo"
     PIECE = "piece"
     FINISH = "finish"
     USAGE = "usage"
@@ -48,8 +45,8 @@ def usage_of(answer: Answer) -> Json:
         "completion_tokens_details": {"reasoning_tokens": thought},
     }
     if answer.row.names_provider:
-        cost = round(answer.prompt_tokens * PROMPT_PRICE + completion * COMPLETION_PRICE, 9)
-        usage |= {"cost": cost, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
+        cost = answer.prompt_tokens * PROMPT_PRICE + completion * COMPLETION_PRICE
+        usage |= {"cost": cost / 1e9, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
     return usage
 
 
@@ -69,22 +66,13 @@ def answer_with_error(answer: Answer, error: Json) -> Json:
 
 def events(answer: Answer, *, with_usage: bool, with_done: bool) -> Iterator[Event]:
     """Write the events of a stream in their order, without anything going wrong."""
-    row, choices = answer.row, range(answer.choices)
+    row, made = answer.row, 0
     if row.comment_first:
         yield Act.COMMENT, row.comment.encode()
-    if answer.call == "chat/completions" and not row.role_in_every_delta:
-        for index in choices:
-            yield Act.ROLE, _chunk(answer, _choice(answer, index, {"role": "assistant", "content": ""}))
-    for thought in answer.reasoning:
-        for index in choices:
-            yield Act.PIECE, _chunk(answer, _choice(answer, index, _reasoning_delta(answer, thought)))
-    for number, piece in enumerate(answer.pieces):
-        for index in choices:
-            text: Json = {"content": piece}
-            delta = _tool_delta(answer, index, piece, first=number == 0) if answer.tool else text
-            yield Act.PIECE, _chunk(answer, _choice(answer, index, delta))
-    for index in choices:
-        yield Act.FINISH, _chunk(answer, _choice(answer, index, {"content": ""}, answer.finish_reason))
+    for act, index, delta in _deltas(answer):
+        made += act is Act.PIECE
+        choice = _choice(answer, index, delta, answer.finish_reason if act is Act.FINISH else None)
+        yield act, _chunk(answer, choice, _usage_so_far(answer, made) if answer.usage_each and with_usage else None)
     if with_usage:
         last = [_choice(answer, 0, {"content": ""}, answer.finish_reason)] if row.usage_always else []
         frame = _frame(answer, _chunk_object(answer), last)
@@ -149,6 +137,26 @@ def embeddings(row: Provider, body: Json, request_id: str) -> Json:
     return answer | {"id": request_id} if row.id_in_embeddings else answer
 
 
+def _deltas(answer: Answer) -> Iterator[tuple[Act, int, Json]]:
+    """Yield what is said in each choice, in the order of a stream."""
+    choices = range(answer.choices)
+    if answer.call == "chat/completions" and not answer.row.role_in_every_delta:
+        for index in choices:
+            yield Act.ROLE, index, {"role": "assistant", "content": ""}
+    for piece in answer.echo:
+        for index in choices:
+            yield Act.ECHO, index, {"content": piece}
+    for thought in answer.reasoning:
+        for index in choices:
+            yield Act.PIECE, index, _reasoning_delta(answer, thought)
+    for number, piece in enumerate(answer.pieces):
+        for index in choices:
+            text: Json = {"content": piece}
+            yield Act.PIECE, index, _tool_delta(answer, index, piece, first=number == 0) if answer.tool else text
+    for index in choices:
+        yield Act.FINISH, index, {"content": ""}
+
+
 def _chunk_object(answer: Answer) -> str:
     return "chat.completion.chunk" if answer.call == "chat/completions" else "text_completion"
 
@@ -167,9 +175,16 @@ def _frame(answer: Answer, kind: str, choices: list[Json]) -> Json:
     return frame
 
 
-def _chunk(answer: Answer, choice: Json) -> bytes:
+def _usage_so_far(answer: Answer, made: int) -> Json:
+    total = answer.prompt_tokens + made
+    return {"prompt_tokens": answer.prompt_tokens, "completion_tokens": made, "total_tokens": total}
+
+
+def _chunk(answer: Answer, choice: Json, usage: Json | None) -> bytes:
     frame = _frame(answer, _chunk_object(answer), [choice])
-    if answer.row.null_usage and answer.usage_asked:
+    if usage is not None:
+        frame["usage"] = usage
+    elif answer.row.null_usage and answer.usage_asked:
         frame["usage"] = None
     return orjson.dumps(frame)
 
@@ -209,7 +224,7 @@ def _tool_id(answer: Answer, index: int) -> str:
 
 
 def _whole_choice(answer: Answer, index: int, *, finished: bool) -> Json:
-    finish, text = (answer.finish_reason if finished else None), "".join(answer.pieces)
+    finish, text = (answer.finish_reason if finished else None), "".join(answer.echo + answer.pieces)
     choice: Json = {"index": index, "logprobs": None, "finish_reason": finish}
     if answer.row.names_provider:
         choice["native_finish_reason"] = finish

@@ -69,7 +69,18 @@ class Log:
             text=facts.text,
             ms=round(facts.seconds * 1000, 2),
             first_output_ms=None if facts.first_output is None else round(facts.first_output * 1000, 2),
+            **(_unusual(facts) if facts.lost or facts.hedged or facts.seams else {}),
         )
+
+
+def _unusual(facts: CallFacts) -> dict[str, Any]:
+    """Return what few calls have to say: a second attempt that was paid, a hedge, a stream that broke and went on."""
+    return {
+        "lost_nanodollars": facts.lost,
+        "hedged": facts.hedged,
+        "usage_estimated": facts.usage is not None and facts.usage.estimated,
+        "seams": [{"at": s.at, "way": s.way, "before": s.before, "after": s.after} for s in facts.seams],
+    }
 
 
 class _Lines:

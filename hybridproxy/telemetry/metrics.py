@@ -56,6 +56,10 @@ class Metrics(Collector):
         self._gauges = gauges
         self._calls: dict[tuple[str, str, str, str], int] = {}
         self._extra: dict[str, int] = {}
+        self._phases: dict[tuple[str, str], int] = {}
+        self._seams: dict[tuple[str, str], int] = {}
+        self._hedged: dict[str, int] = {}
+        self._lost = 0
         self._tokens: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, Histogram] = {}
         self._first: dict[str, Histogram] = {}
@@ -72,6 +76,8 @@ class Metrics(Collector):
         calls[key] = calls.get(key, 0) + 1
         if facts.attempts > 1:
             self._extra[backend] = self._extra.get(backend, 0) + facts.attempts - 1
+        if facts.lost or facts.hedged or facts.seams:
+            self._count_unusual(facts, backend)
         usage = facts.usage
         if usage is not None:
             tokens = self._tokens
@@ -86,6 +92,19 @@ class Metrics(Collector):
             if first is None:
                 first = self._first[backend] = Histogram()
             first.add(facts.first_output)
+
+    def _count_unusual(self, facts: CallFacts, backend: str) -> None:
+        self._lost += facts.lost
+        if facts.hedged:
+            self._hedged[backend] = self._hedged.get(backend, 0) + 1
+        for seam in facts.seams:
+            key = (seam.after, seam.way)
+            self._seams[key] = self._seams.get(key, 0) + 1
+
+    def phase_changed(self, backend: str, phase: str) -> None:
+        """Count a target that went to another phase of its breaker."""
+        key = (backend, phase)
+        self._phases[key] = self._phases.get(key, 0) + 1
 
     def collect(self) -> Iterator[Metric]:
         """Hand the counts to the exposition."""
@@ -103,6 +122,27 @@ class Metrics(Collector):
         for backend, n in self._extra.items():
             extra.add_metric((backend,), n)
         yield extra
+        phases = CounterMetricFamily(
+            "hybridproxy_breaker_changes", "Targets that went to this phase.", labels=("backend", "phase")
+        )
+        for change, n in self._phases.items():
+            phases.add_metric(change, n)
+        yield phases
+        seams = CounterMetricFamily(
+            "hybridproxy_recovered_streams", "Streams that broke and went on.", labels=("backend", "way")
+        )
+        for way, n in self._seams.items():
+            seams.add_metric(way, n)
+        yield seams
+        hedged = CounterMetricFamily(
+            "hybridproxy_hedged_calls", "Calls for which a second backend was asked.", labels=("backend",)
+        )
+        for backend, n in self._hedged.items():
+            hedged.add_metric((backend,), n)
+        yield hedged
+        yield CounterMetricFamily(
+            "hybridproxy_lost_nanodollars", "What attempts may have cost for nothing.", self._lost
+        )
         tokens = CounterMetricFamily(
             "hybridproxy_tokens", "Tokens as upstreams reported them.", labels=("backend", "kind")
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from hybridproxy.model.backend import Backend, SovereignBackend, Tls
-from hybridproxy.model.fault import FaultKind
+from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.tasks import spawn
 from hybridproxy.transport import dial
 from hybridproxy.transport.egress import Address, Guard
@@ -114,6 +114,16 @@ class ConnectionPool:
         exchange.wait_for_connection()
         self._common.connecting.add(exchange)
         spawn(self._connect(exchange), f"connect: {exchange.backend}")
+
+    async def check(self, seconds: float) -> Fault | None:
+        """Open a connection, and keep it for a request to come; return why there is none."""
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a fault
+            return connect_fault(error)
+        self.keep(connection)
+        return None
 
     def retire(self) -> None:
         """Close what is idle and keep no connection any more; exchanges under way come to their end."""

@@ -58,6 +58,14 @@ class _Network:
             pool.start(exchange)
         return exchange
 
+    async def check(self, target: Target[Backend] | Target[SovereignBackend]) -> Fault | None:
+        """Return why no connection to a target can be had, None when one can."""
+        try:
+            pool = self._pool(target)
+        except (TlsSetupError, ValueError) as error:
+            return connect_fault(error) if isinstance(error, TlsSetupError) else Fault(FaultKind.INTERNAL, str(error))
+        return await pool.check(target.timeouts.connect)
+
     def _lane(
         self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
     ) -> tuple[ConnectionPool, bytes]:
@@ -72,13 +80,16 @@ class _Network:
         return lane[1], lane[2]
 
     def _new_lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
+        prefix = request_prefix(target.endpoint, target.credential, request.path, stream=request.stream)
+        return target, self._pool(target), prefix
+
+    def _pool(self, target: Target[Backend] | Target[SovereignBackend]) -> ConnectionPool:
         endpoint, backend = target.endpoint, target.backend
-        prefix = request_prefix(endpoint, target.credential, request.path, stream=request.stream)
-        pool_key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
-        pool = self._pools.get(pool_key)
+        key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
+        pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[pool_key] = ConnectionPool(pool_key, self.common)
-        return target, pool, prefix
+            pool = self._pools[key] = ConnectionPool(key, self.common)
+        return pool
 
     def retain(self, keys: Collection[PoolKey]) -> None:
         self._lanes.clear()
@@ -159,6 +170,10 @@ class GeneralSession(_Session):
         """Send a request. Never raises: every failure goes to the sink, from the loop."""
         return self._network.start(target, request, sink)
 
+    async def check(self, target: Target[Backend]) -> Fault | None:
+        """Connect to a target and ask nothing; return what went wrong, None when nothing did."""
+        return await self._network.check(target)
+
 
 class SovereignSession(_Session):
     """The way out for sovereign tenants' calls: to an IP literal inside the backend's `allow_cidrs`, or to nothing."""
@@ -179,3 +194,7 @@ class SovereignSession(_Session):
     def start(self, target: Target[SovereignBackend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""
         return self._network.start(target, request, sink)
+
+    async def check(self, target: Target[SovereignBackend]) -> Fault | None:
+        """Connect to a target and ask nothing; return what went wrong, None when nothing did."""
+        return await self._network.check(target)

@@ -13,7 +13,8 @@ from aiohttp import http_parser
 from hybridproxy.app import StartError, Worker, check_parts, make_running
 from hybridproxy.config.load import load
 from hybridproxy.config.mistakes import ConfigError
-from hybridproxy.model.fault import Fault, FaultKind, Verdict
+from hybridproxy.model.fault import Verdict
+from hybridproxy.resilience.breaker import Outcome, Signal
 
 CONFIG = """
 listen: {host: 127.0.0.1, port: 0}
@@ -60,8 +61,8 @@ def fail(worker: Worker, name: str, credential: int = 0) -> None:
     backend = worker.gateway.running.snapshot.backends[name]
     key = (name, backend.endpoints[0].authority, "m", backend.credentials[credential].id)
     for _ in range(20):
-        worker.health.note(key, Verdict.FAULT, Fault(FaultKind.CONNECT, backend=name))
-    assert key in worker.health.health()
+        worker.health.note(key, Outcome(Signal.START, Verdict.FAULT, "it could not be reached"))
+    assert key in worker.health.view
 
 
 def test_the_parts_here_are_fine() -> None:
@@ -110,14 +111,14 @@ async def test_a_reload_keeps_what_it_knows_of_backends_that_stay(worker: Worker
     """A failing backend is still failing after a reload; one that left the file is forgotten."""
     for name in ("a", "b"):
         fail(worker, name)
-    assert {key[0] for key in worker.health.health()} == {"a", "b"}
+    assert {key[0] for key in worker.health.view} == {"a", "b"}
     file.write_text(
         "\n".join(line for line in CONFIG.splitlines() if not line.startswith("  b:"))
         .replace(", b: m", "")
         .replace("default: [b]", "default: [a]")
     )
     assert await worker.reload() == []
-    assert {key[0] for key in worker.health.health()} == {"a"}
+    assert {key[0] for key in worker.health.view} == {"a"}
 
 
 async def test_two_reloads_at_once_are_one_after_the_other(worker: Worker, file: Path) -> None:

@@ -484,8 +484,7 @@ async def test_whatever_an_upstream_does_a_caller_gets_exactly_one_honest_outcom
     times = {"first_token": "300ms", "between_bytes": "300ms", "answer": "400ms"}
     async with running(tmp_path, **times) as stack:
         await change(stack, ("[together-us, openrouter-us, dashscope-sg]", "[together-us]"))
-        parts = replace(stack.worker.gateway._parts, note=lambda *_: None)  # a breaker would end it after five
-        stack.worker.gateway._parts = parts
+        stack.forgive()
         count = 0
         for fault in VARIANTS:
             for stream in (True, False):
@@ -529,7 +528,7 @@ async def test_a_bug_after_the_first_output_does_not_answer_a_second_time(stack:
     def broken(*_args: object) -> None:
         raise ZeroDivisionError
 
-    stack.worker.gateway._parts = replace(stack.worker.gateway._parts, note=broken)
+    stack.worker.health.good = broken  # type: ignore[method-assign]
     came = await raw(stack, call(None, stream=stream), seconds=1.0)
     assert came.count(b"HTTP/1.1 ") == 1, came[-400:]
     assert b"[DONE]" not in came
@@ -935,7 +934,7 @@ async def test_a_sick_vpc_is_a_503_and_nothing_else(tmp_path: Path, stream: bool
         short = "timeouts: {first_token: 200ms, answer: 200ms, between_bytes: 200ms}, allow_cidrs:"
         await change(stack, ("allow_cidrs:", short))  # a sovereign tenant has no route that could say so
         away = stack.sim("together").base_url + "/chat/completions"
-        stack.worker.gateway._parts = replace(stack.worker.gateway._parts, note=lambda *_: None)
+        stack.forgive()
         for fault in (
             {"kind": "stall", "before_head": True},
             {"kind": "status", "status": 429, "headers": {"retry-after": "1"}},

@@ -49,7 +49,6 @@ def throttle_all(stack: Stack, **more: object) -> None:
         ({"kind": "status", "status": 500}, openai.InternalServerError, "upstream_error"),
         ({"kind": "status", "status": 503}, openai.InternalServerError, "upstream_overloaded"),
         ({"kind": "status", "status": 401}, openai.InternalServerError, "upstream_credential"),
-        ({"kind": "cut", "before_head": True}, openai.InternalServerError, "upstream_cut"),
         ({"kind": "redirect", "location": "http://127.0.0.1:9/"}, openai.InternalServerError, "upstream_redirect"),
     ],
     ids=lambda v: "-".join(str(x) for x in v.values()) if isinstance(v, dict) else None,
@@ -70,6 +69,17 @@ async def test_when_every_backend_failed_the_client_does_not_ask_again(
     assert call["attempts"] == 3
     assert call["id"] == raised.value.request_id
     assert [len(stack.received(name)) for name in ("together", "openrouter", "dashscope")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_may_have_been_billed_is_repeated_once(stack: Stack, stream: bool) -> None:
+    """Two backends that took the whole request and said nothing may both send a bill; the third is not asked."""
+    break_all(stack, {"kind": "cut", "before_head": True})
+    with pytest.raises(openai.InternalServerError) as raised:
+        await stack.openai(max_retries=2).chat.completions.create(**chat(), stream=stream)
+    assert raised.value.code == "upstream_cut"
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    assert [len(stack.received(name)) for name in ("together", "openrouter", "dashscope")] == [1, 1, 0]
 
 
 async def test_when_every_backend_throttles_it_is_a_rate_limit_asked_once(stack: Stack) -> None:
@@ -254,12 +264,23 @@ async def test_the_decision_is_there_for_whoever_is_curious(stack: Stack) -> Non
     assert raw.parse().choices[0].message.content
 
 
+async def test_a_client_that_would_give_up_gets_an_answer_before(stack: Stack) -> None:
+    """It says how long it waits; within that it hears why there is no answer, and nobody works for it any more."""
+    stack.sim("together").behave({"latency_ms": 60_000})
+    client = stack.openai().with_options(timeout=0.8)
+    with pytest.raises(openai.InternalServerError) as raised:
+        await client.chat.completions.create(**chat())
+    assert (raised.value.status_code, raised.value.code) == (504, "deadline_exceeded")
+    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 1.0)
+    assert not stack.received("openrouter")
+
+
 async def test_a_client_that_gives_up_stops_the_upstream(stack: Stack) -> None:
-    """The client's own timeout is an APITimeoutError there, and within a second nobody works for it any more."""
+    """One that does not say how long it waits, and leaves: within a second nobody works for it any more."""
     stack.sim("together").behave({"latency_ms": 60_000})
     client = stack.openai().with_options(timeout=0.4)
     with pytest.raises(openai.APITimeoutError):
-        await client.chat.completions.create(**chat())
+        await client.chat.completions.create(**chat(), extra_headers={"x-stainless-read-timeout": "it depends"})
     await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 1.0)
     assert not stack.received("openrouter")
     (call,) = await calls(stack)
@@ -279,14 +300,16 @@ async def test_leaving_a_stream_early_stops_the_upstream(stack: Stack) -> None:
 
 
 async def test_our_timeout_is_a_gateway_timeout_asked_once(tmp_path: Path) -> None:
-    """A silence that the proxy gave up on is not repeated by the client, who might pay for it again."""
+    """A silence is tried once elsewhere, and not repeated by the client, who might pay again."""
     async with running(tmp_path, answer="300ms") as stack:
-        stack.sim("together").behave({"latency_ms": 60_000})
+        for name in ("together", "openrouter", "dashscope"):
+            stack.sim(name).behave({"latency_ms": 60_000})
         with pytest.raises(openai.InternalServerError) as raised:
             await stack.openai(max_retries=2).chat.completions.create(**chat())
         assert raised.value.status_code == 504
         assert raised.value.code == "answer_timeout"
         assert len(await calls(stack)) == 1
+        assert [len(stack.received(name)) for name in ("together", "openrouter", "dashscope")] == [1, 1, 0]
 
 
 async def test_a_key_may_be_rotated_between_calls(stack: Stack) -> None:

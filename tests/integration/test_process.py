@@ -17,14 +17,11 @@ import orjson
 import pytest
 
 from hybridproxy.simulator.server import RunningSimulators, SimulatorSpec, serve
-from tests.support.stack import BANK, CONFIG, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
+from tests.support.stack import BANK, CONFIG, DEFAULTS, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = ("dashscope", "together", "openrouter", "vllm")
-LIMITS = {
-    "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "60s", "commit_within": "10s",
-    "body_timeout": "5s", "max_body": "1MB",
-}  # fmt: skip
+LIMITS = DEFAULTS | {"total": "60s"}
 STARTS_WITHIN = 3.0
 """Seconds on a busy machine; the target on an idle one is 1.5."""
 
@@ -156,7 +153,7 @@ def file(tmp_path: Path, simulators: RunningSimulators, unused_tcp_port_factory:
     """A configuration that names the simulators and two free ports."""
     urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
     digests = {"shop": digest(SHOP), "bank": digest(BANK), "small": digest(SMALL)}
-    text = CONFIG.format(**LIMITS, **urls, **digests, admin=unused_tcp_port_factory())
+    text = CONFIG.format(**LIMITS | {"admin": unused_tcp_port_factory()}, **urls, **digests)
     path = tmp_path / "hybridproxy.yaml"
     path.write_text(text.replace("port: 0\n", f"port: {unused_tcp_port_factory()}\n"))
     return path

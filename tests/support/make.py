@@ -7,7 +7,8 @@ from geo.location import Location
 from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBackend, TimeoutOverrides, Timeouts, Trust
 from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
-from hybridproxy.model.snapshot import Model, Route, Served, Snapshot, Tenant
+from hybridproxy.model.plan import Target
+from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
 
 SINGAPORE = Location("SG", "AS", "database", "country")
 CHINA = Location("CN", "AS", "database", "country")
@@ -32,6 +33,7 @@ def backend(
     keys: int = 1,
     weight: float = 1.0,
     timeouts: TimeoutOverrides | None = None,
+    region: str = "",
 ) -> Backend:
     """Make a backend of a third party."""
     return Backend(
@@ -43,6 +45,7 @@ def backend(
         credentials=credentials(keys),
         weight=weight,
         timeouts=timeouts or TimeoutOverrides(),
+        region=region,
     )
 
 
@@ -65,6 +68,7 @@ def snapshot(
     models: Sequence[Model] = (),
     regions: Mapping[str, Sequence[Sequence[str]]] | None = None,
     timeouts: Timeouts | None = None,
+    handling: Handling | None = None,
 ) -> Snapshot:
     """Make a configuration with one route, `default`."""
     groups = {name: tuple(map(tuple, listed)) for name, listed in (regions or {}).items()}
@@ -73,7 +77,7 @@ def snapshot(
         backends={one.id: one for one in backends},
         sovereign={one.id: one for one in inside},
         models={one.name: one for one in models},
-        routes={"default": Route("default", groups, timeouts=timeouts or Timeouts())},
+        routes={"default": Route("default", groups, handling=handling or Handling(timeouts or Timeouts()))},
         tenants={},
         keys={},
         wildcards=tuple(sorted((m for m in models if "*" in m.name), key=lambda m: -len(m.name))),
@@ -87,6 +91,14 @@ BANK = Tenant("bank", None, sovereign=True)
 def caller(tenant: Tenant = SHOP, *, location: Location = SINGAPORE, region: str | None = "asia") -> Caller:
     """Make a caller, from Singapore unless said otherwise."""
     return Caller(tenant, location, region)
+
+
+def target(
+    name: str = "a", *, host: int = 1, key: int = 1, context: int | None = None, continues: bool = True
+) -> Target[Backend]:
+    """Make a target of a backend, at one of its endpoints, with one of its keys."""
+    one = backend(name, hosts=host, keys=key)
+    return Target(one, one.endpoints[-1], one.credentials[-1], "qwen", Timeouts(), context=context, continues=continues)
 
 
 def call(

@@ -27,6 +27,8 @@ listen:
   body_timeout: {body_timeout}
   max_body: {max_body}
 admin: {{host: 127.0.0.1, port: {admin}, token: "${{ADMIN_TOKEN}}"}}
+breaker: {{open_for: {open_for}, open_max: {open_max}}}
+{redis}
 regions:
   china: {{countries: [CN]}}
   asia: {{continents: [AS], countries: [AU, NZ]}}
@@ -35,7 +37,7 @@ regions:
   default: {{}}
 backends:
   dashscope-sg: {{provider: dashscope, site: singapore, api_key: "${{DASHSCOPE}}", base_url: "{dashscope}"}}
-  together-us: {{provider: together, api_key: "${{TOGETHER}}", base_url: "{together}"}}
+  together-us: {{provider: together, api_keys: {together_keys}, base_url: "{together}"}}
   openrouter-us: {{provider: openrouter, api_key: "${{OPENROUTER}}", base_url: "{openrouter}", pin: [deepinfra]}}
   vpc: {{provider: vllm, trust: vpc, api_key: "${{VLLM}}", endpoints: ["{vllm}"], allow_cidrs: [127.0.0.0/8]}}
 models:
@@ -62,15 +64,24 @@ routes:
       answer: {answer}
       total: {total}
       commit_within: {commit_within}
+    patience: {patience}
+    on_cut: {on_cut}
+    hedge: {hedge}
 tenants:
   shop: {{keys: ["sha256:{shop}"], route: default, models: ["*"]}}
   small: {{keys: ["sha256:{small}"], route: default, models: ["only-*"]}}
   bank: {{keys: ["sha256:{bank}"], residency: vpc}}
 """
+DEFAULTS: dict[str, Any] = {
+    "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "20s", "commit_within": "10s",
+    "body_timeout": "5s", "max_body": "1MB", "admin": 0, "patience": "0s", "on_cut": "[error]", "hedge": "off",
+    "open_for": "5s", "open_max": "15s", "redis": "", "together_keys": '["${TOGETHER}"]',
+}  # fmt: skip
 ENVIRON = {
     "ADMIN_TOKEN": "admin-token-of-tests",
     "DASHSCOPE": "sk-ds",
     "TOGETHER": "tg-key",
+    "TOGETHER2": "tg-key-2",
     "OPENROUTER": "or-key",
     "VLLM": "vllm-key",
 }
@@ -115,6 +126,16 @@ class Stack:
         """What a simulated upstream got, oldest first."""
         return [orjson.loads(orjson.dumps(entry.shown())) for entry in self.sim(name).upstream.journal.entries]
 
+    @property
+    def admin_url(self) -> str:
+        """The admin port."""
+        assert self.worker.admin is not None
+        return f"http://127.0.0.1:{self.worker.admin.addresses[0][1]}"
+
+    def forgive(self) -> None:
+        """Let breakers and quarantines learn nothing, for a test of many faults in a row at one backend."""
+        self.worker.health.note = lambda *_args: None  # type: ignore[method-assign]
+
     async def until(self, condition: Any, seconds: float = 5.0) -> None:
         """Wait for something that another task brings about."""
         async with asyncio.timeout(seconds):
@@ -153,10 +174,7 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """Start everything; settings replace the configuration's timeouts and limits."""
     simulators = await serve([SimulatorSpec(provider) for provider in providers])
-    values: dict[str, Any] = {
-        "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "20s", "commit_within": "10s",
-        "body_timeout": "5s", "max_body": "1MB", "admin": 0,
-    } | settings  # fmt: skip
+    values: dict[str, Any] = DEFAULTS | settings
     urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
     file = folder / "hybridproxy.yaml"
     file.write_text(CONFIG.format(**values, **urls, shop=digest(SHOP), bank=digest(BANK), small=digest(SMALL)))

@@ -11,12 +11,21 @@ from hybridproxy.model.call import Operation
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS
 
+USER = {"role": "user", "content": "hi"}
+
 
 def sent(name: str, /, pins: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
     """Return the body a provider gets for a chat with these fields."""
-    body = {"model": "qwen", "messages": [{"role": "user", "content": "hi"}], **fields}
-    call = decode_request(Operation.CHAT, orjson.dumps(body))
-    out: dict[str, Any] = orjson.loads(outgoing_body(call, PROVIDERS[name], "own-name", pins))
+    return sent_again(name, None, pins=pins, **fields)
+
+
+def sent_again(
+    name: str, said: str | None, spent: int = 0, *, pins: tuple[str, ...] = (), running: bool = False, **fields: Any
+) -> dict[str, Any]:
+    """Return the body a provider gets for a chat of which this was said."""
+    call = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER], **fields}))
+    data = outgoing_body(call, PROVIDERS[name], "own-name", pins, said=said, running_usage=running, spent=spent)
+    out: dict[str, Any] = orjson.loads(data)
     return out
 
 
@@ -62,8 +71,81 @@ def test_openrouters_pins_are_ours() -> None:
 
 def test_the_callers_body_is_not_changed() -> None:
     """A second attempt at another provider starts from what the caller sent."""
-    body = {"model": "qwen", "messages": [{"role": "user", "content": "hi"}], "logprobs": True, "stream": True}
+    body = {"model": "qwen", "messages": [USER], "logprobs": True, "stream": True, "stream_options": {}}
+    body |= {"max_tokens": 9, "min_tokens": 3, "echo": True, "enable_thinking": True}
     call = decode_request(Operation.CHAT, orjson.dumps(body))
     for provider in PROVIDERS.values():
-        outgoing_body(call, provider, "x", ("p",))
+        said = "Hello" if provider.continuation else None
+        outgoing_body(call, provider, "x", ("p",), said=said, running_usage=True, spent=5)
     assert call.body == body
+
+
+# ---- continuation ----------------------------------------------------------------------------------------------------
+
+
+def test_dashscope_writes_on_from_a_partial_message() -> None:
+    """Without thinking, whatever the caller's words about it were."""
+    body = sent_again("dashscope", "Hello", enable_thinking=None)
+    assert body["messages"] == [USER, {"role": "assistant", "content": "Hello", "partial": True}]
+    assert body["enable_thinking"] is False
+
+
+def test_vllm_leaves_the_last_message_open() -> None:
+    """And says nothing again that was said."""
+    body = sent_again("vllm", "Hello", echo=True)
+    assert body["messages"] == [USER, {"role": "assistant", "content": "Hello"}]
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+    assert "echo" not in body
+
+
+def test_openrouter_needs_no_flag() -> None:
+    """The assistant's message that stands last is written on; our pins stay."""
+    body = sent_again("openrouter", "Hello", pins=("deepinfra",))
+    assert body["messages"] == [USER, {"role": "assistant", "content": "Hello"}]
+    assert body["provider"]["only"] == ["deepinfra"]
+    assert set(body) == {"model", "messages", "provider"}
+
+
+@pytest.mark.parametrize("provider", ["together", "openai"])
+def test_no_prompt_is_made_up_for_one_that_does_not_continue(provider: str) -> None:
+    """The plan has to leave it out."""
+    with pytest.raises(ValueError, match=f"'{provider}' does not continue the answer of a chat call"):
+        sent_again(provider, "Hello")
+
+
+def test_only_a_chat_is_continued() -> None:
+    """A completion has no messages."""
+    call = decode_request(Operation.COMPLETION, b'{"model":"m","prompt":"Once"}')
+    with pytest.raises(ValueError, match="'vllm' does not continue the answer of a completion call"):
+        outgoing_body(call, PROVIDERS["vllm"], "x", (), said="upon")
+
+
+@pytest.mark.parametrize("provider", ["dashscope", "vllm", "openrouter"])
+def test_where_nothing_but_whitespace_was_said_the_call_is_asked_anew(provider: str) -> None:
+    """An empty message cannot be written on."""
+    assert sent_again(provider, "") == sent(provider)
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"max_tokens": 100, "max_completion_tokens": 50}, {"max_tokens": 70, "max_completion_tokens": 20}),
+        ({"max_tokens": 30, "min_tokens": 40}, {"max_tokens": 1, "min_tokens": 10}),
+        ({"max_tokens": 10, "min_tokens": 10}, {"max_tokens": 1, "min_tokens": 0}),
+        ({"max_tokens": "10", "max_completion_tokens": True}, {"max_tokens": "10", "max_completion_tokens": True}),
+        ({"max_tokens": None, "max_completion_tokens": 0}, {"max_tokens": None, "max_completion_tokens": 0}),
+        ({}, {}),
+    ],
+)
+def test_the_limits_shrink_by_what_was_spent(given: dict[str, Any], left: dict[str, Any]) -> None:
+    """Both parts together are as long as the caller allowed; what is no limit stays for the upstream to refuse."""
+    body = sent_again("vllm", "Hello", 30, **given)
+    assert {name: value for name, value in body.items() if "tokens" in name} == left
+
+
+def test_running_usage_is_asked_for_where_it_is_known() -> None:
+    """Of a stream, beside what the caller wants of it."""
+    options = {"include_usage": True, "continuous_usage_stats": True, "chunk": 1}
+    assert sent_again("vllm", None, running=True, stream=True, stream_options={"chunk": 1})["stream_options"] == options
+    assert sent_again("dashscope", None, running=True, stream=True)["stream_options"] == {"include_usage": True}
+    assert "stream_options" not in sent_again("vllm", None, running=True)

@@ -6,6 +6,7 @@ from hybridproxy.model.call import Operation
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.dashscope import DASHSCOPE
 from hybridproxy.providers.faults import classify
+from hybridproxy.providers.provider import Continues
 
 
 def kind(status: int, code: str, message: str = "") -> FaultKind:
@@ -48,3 +49,9 @@ def test_the_american_host_is_never_guessed() -> None:
     """Sources disagree on where it leads; the operator has to say."""
     assert DASHSCOPE.sites["virginia"] == ""
     assert DASHSCOPE.sites["singapore"].startswith("https://dashscope-intl.")
+
+
+def test_it_writes_on_from_a_partial_message_without_thinking() -> None:
+    """The flag belongs to the message; a thinking model refuses it."""
+    assert DASHSCOPE.continuation == Continues(message={"partial": True}, body={"enable_thinking": False})
+    assert (DASHSCOPE.running_usage, DASHSCOPE.health) == (False, "")

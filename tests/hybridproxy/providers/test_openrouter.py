@@ -7,6 +7,7 @@ import pytest
 from hybridproxy.model.fault import FaultKind, Verdict
 from hybridproxy.providers.faults import classify
 from hybridproxy.providers.openrouter import OPENROUTER
+from hybridproxy.providers.provider import Continues
 
 
 def test_pins_are_a_wall_and_not_a_wish() -> None:
@@ -65,3 +66,8 @@ def test_flagged_input_does_not_bench_our_key() -> None:
     body = {"error": {"code": 403, "message": "requires moderation and your input was flagged"}}
     fault = classify(OPENROUTER.faults, 403, body, backend="o")
     assert (fault.kind, fault.facts.verdict) == (FaultKind.CONTENT_REFUSED, Verdict.IGNORED)
+
+
+def test_a_trailing_message_is_written_on_without_a_flag() -> None:
+    """Nothing is added to it."""
+    assert OPENROUTER.continuation == Continues()

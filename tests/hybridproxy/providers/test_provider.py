@@ -4,7 +4,7 @@ import pytest
 
 from hybridproxy.model.call import Operation
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.providers.provider import CONTROL_FIELDS, OPENAI_PATHS, Provider
+from hybridproxy.providers.provider import CONTROL_FIELDS, OPENAI_PATHS, Continues, Provider
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_who_has_no_site_is_hosted_by_the_operator() -> None:
 def test_control_fields_are_none_that_a_call_needs() -> None:
     """Taking them out never takes out what was asked for."""
     assert not CONTROL_FIELDS & {"model", "messages", "prompt", "input", "stream", "tools", "n", "response_format"}
+
+
+def test_what_nobody_documents_is_not_assumed() -> None:
+    """Continuing and running usage are said of a provider by its row alone."""
+    plain = Provider("x")
+    assert (plain.continuation, plain.running_usage) == (None, False)
+    assert {name for name, row in PROVIDERS.items() if row.continuation} == {"dashscope", "vllm", "openrouter"}
+
+
+def test_a_continuation_adds_nothing_of_its_own() -> None:
+    """What it adds stands in the row."""
+    assert Continues() == Continues(message={}, body={}, template={})

@@ -33,3 +33,8 @@ def test_403_is_about_the_context() -> None:
     """It must not quarantine the credential."""
     body = {"error": {"message": "input and max_tokens", "type": "x", "param": None, "code": None}}
     assert classify(TOGETHER.faults, 403, body, backend="t").kind is FaultKind.CONTEXT_TOO_LONG
+
+
+def test_it_is_not_known_to_continue() -> None:
+    """Its description has no field for it, and what a last message of the assistant does is not documented."""
+    assert TOGETHER.continuation is None

@@ -6,6 +6,7 @@ import pytest
 
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import classify
+from hybridproxy.providers.provider import Continues
 from hybridproxy.providers.vllm import VLLM
 
 
@@ -37,3 +38,14 @@ from hybridproxy.providers.vllm import VLLM
 def test_each_engines_shape_is_read(status: int, body: Any, kind: FaultKind) -> None:
     """A string, an object, a flat object, an event of a stream: one kind each."""
     assert classify(VLLM.faults, status, body, backend="vpc").kind is kind
+
+
+def test_it_writes_on_from_a_last_message_left_open() -> None:
+    """Both fields go together: the second is on by default and excludes the first. Nobody thinks in between."""
+    body = {"continue_final_message": True, "add_generation_prompt": False}
+    assert VLLM.continuation == Continues(body=body, template={"enable_thinking": False})
+
+
+def test_it_tells_its_usage_while_it_streams() -> None:
+    """So a stream that is cut off has its tokens counted."""
+    assert VLLM.running_usage

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.hybridproxy.simulator.client import HELLO, STREAM, TEXT, ask, get
+from tests.hybridproxy.simulator.client import HELLO, STREAM, TEXT, JsonDict, ask, get
 from tests.hybridproxy.simulator.conftest import Start
 
 WITH_USAGE = STREAM | {"stream_options": {"include_usage": True}}
@@ -61,6 +61,31 @@ async def test_together_gives_usage_unasked(start: Start) -> None:
     last = (await ask(await start("together"), STREAM)).events[-1]
     assert last["choices"][0]["finish_reason"] == "stop"
     assert WORDS.items() <= last["usage"].items()
+
+
+@pytest.mark.parametrize("more", [{}, {"include_usage": True}])
+async def test_vllm_gives_usage_on_every_chunk(start: Start, more: JsonDict) -> None:
+    """With continuous_usage_stats each chunk has the tokens made so far, its own among them."""
+    options = {"stream_options": {"continuous_usage_stats": True, **more}}
+    got = await ask(await start("vllm", reasoning=1), STREAM | options)
+    usages = [event["usage"] for event in got.events]
+    assert [usage["completion_tokens"] for usage in usages] == [*range(10), 9, 9]
+    assert {usage["total_tokens"] - usage["completion_tokens"] for usage in usages} == {2}
+    assert {usage["prompt_tokens"] for usage in usages} == {2}
+    assert (got.events[-1]["choices"], got.done) == ([], True)
+
+
+async def test_where_there_is_no_continuous_usage(start: Start) -> None:
+    """Others know no continuous_usage_stats, and vLLM gives none where include_usage or the settings say no."""
+    asked = {"continuous_usage_stats": True}
+    for provider in ("dashscope", "openai"):
+        got = await ask(await start(provider), STREAM | {"stream_options": asked | {"include_usage": True}})
+        assert [bool(event["usage"]) for event in got.events] == [False] * (len(got.events) - 1) + [True]
+    vllm = await start("vllm")
+    got = await ask(vllm, STREAM | {"stream_options": asked | {"include_usage": False}})
+    assert not any("usage" in event for event in got.events)
+    vllm.behave({"usage": False})
+    assert not any("usage" in event for event in (await ask(vllm, STREAM | {"stream_options": asked})).events)
 
 
 async def test_openrouter_comments_usage_and_host(start: Start) -> None:

@@ -1,0 +1,232 @@
+"""Brings targets back: for each that is open, the right to probe, a check of ours, and then the probes.
+
+A background task, ten times a second; no call waits for it. For each target whose open time is over it asks for the one
+right to probe in the fleet, connects to the target without asking anything, and, if that works, lets callers' calls
+probe it. A backend of the VPC is probed by calls of one token of our own instead, never by a sovereign caller's; and so
+is a target nobody calls, at most one series of probes each `IDLE_EVERY` seconds.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from hybridproxy.gateway.outgoing import outgoing_body
+from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
+from hybridproxy.model.backend import Backend, SovereignBackend, Trust
+from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.fault import Fault, Verdict
+from hybridproxy.model.health import HealthKey
+from hybridproxy.model.plan import Target
+from hybridproxy.model.snapshot import Handling, Snapshot
+from hybridproxy.providers import PROVIDERS
+from hybridproxy.resilience import breaker
+from hybridproxy.resilience.breaker import Outcome, Phase, Signal
+from hybridproxy.resilience.execution import Event, Failed, Finished, FirstOutput
+from hybridproxy.stores.leases import Leases
+from hybridproxy.stores.memory import MemoryHealth
+from hybridproxy.tasks import spawn
+from hybridproxy.transport.session import GeneralSession, SovereignSession
+from hybridproxy.transport.upstream import UpstreamRequest
+
+TICK: Final = 0.1
+UNUSED: Final = 1.0
+"""Seconds a probe waits for a caller before one of ours goes out."""
+
+IDLE_EVERY: Final = 30.0
+LEASE_MARGIN: Final = 5.0
+ASK_AGAIN: Final = 0.5
+"""Seconds until the right to probe is asked for again when another replica has it."""
+
+REQUEST_ID: Final = "probe"
+
+
+class Prober:
+    """One worker's."""
+
+    def __init__(
+        self,
+        health: MemoryHealth,
+        leases: Leases,
+        snapshot: Callable[[], Snapshot],
+        general: GeneralSession,
+        sovereign: SovereignSession,
+        wall: Callable[[], float],
+    ) -> None:
+        """Probe by these two ways out; `snapshot` gives the configuration of the moment."""
+        self.sent = 0
+        """Probes of our own so far."""
+        self._health = health
+        self._leases = leases
+        self._snapshot = snapshot
+        self._general = general
+        self._sovereign = sovereign
+        self._wall = wall
+        self._now = asyncio.get_running_loop().time
+        self._busy: set[HealthKey] = set()
+        self._not_before: dict[HealthKey, float] = {}
+        self._own_at: dict[HealthKey, float] = {}
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Probe until `close`."""
+        while not self._closed.is_set():
+            self.tick()
+            try:
+                async with asyncio.timeout(TICK):
+                    await self._closed.wait()
+            except TimeoutError:
+                continue
+
+    def close(self) -> None:
+        """Stop; what is under way ends by itself within a lease."""
+        self._closed.set()
+
+    def tick(self) -> None:
+        """Start what is due."""
+        self._health.tick()
+        now = self._now()
+        for key in self._health.out():
+            state = self._health.state(key)
+            due = state.phase is Phase.OPEN and now >= max(state.until, self._not_before.get(key, 0.0))
+            if due and key not in self._busy:
+                self._busy.add(key)
+                spawn(self._bring_back(key), f"probe: {key[0]}")
+        for key in [key for key in self._not_before if key not in self._busy and self._not_before[key] < now - 60]:
+            del self._not_before[key]
+
+    async def _bring_back(self, key: HealthKey) -> None:
+        epoch: int | None = None
+        try:
+            target = _target(self._snapshot(), key)
+            if target is None:
+                self._health.forget_one(key)
+                return
+            seconds = target.timeouts.connect + target.timeouts.first_token + LEASE_MARGIN
+            epoch = await self._leases.take(key, seconds)
+            if epoch is None:
+                self._not_before[key] = self._now() + ASK_AGAIN
+                return
+            state = self._health.step(key, breaker.Leased(epoch, self._now() + seconds))
+            if state.phase is not Phase.HALF_OPEN or state.epoch != epoch:
+                return
+            fault = await self._check(target)
+            what = "" if fault is None else fault.facts.text
+            ours = isinstance(target.backend, SovereignBackend) or target.backend.trust is Trust.VPC
+            self._health.step(key, breaker.Checked(epoch, fault is None, what, ours))
+            await self._watch(key, epoch, target, seconds, ours=ours)
+        finally:
+            if epoch is not None:
+                self._finish(key, epoch)
+            self._busy.discard(key)
+
+    async def _watch(self, key: HealthKey, epoch: int, target: Target[Any], seconds: float, *, ours: bool) -> None:
+        """Keep the right while callers' probes are out, and send our own where no caller does."""
+        unused_since = self._now()
+        while not self._closed.is_set():
+            state, now = self._health.state(key), self._now()
+            if state.phase is not Phase.HALF_OPEN or state.epoch != epoch:
+                return
+            if state.lease_until - now < seconds / 2:
+                if not await self._leases.renew(key, epoch, seconds):
+                    return
+                self._health.step(key, breaker.Leased(epoch, self._now() + seconds))
+            elif state.out:
+                unused_since = now
+                await asyncio.sleep(TICK)
+            elif (
+                state.ticket and (ours or now - unused_since >= UNUSED) and self._may_send(key, state.passed, ours=ours)
+            ):
+                await self._send(key, epoch, target)
+                unused_since = self._now() - UNUSED
+            else:
+                await asyncio.sleep(TICK)
+
+    def _may_send(self, key: HealthKey, passed: int, *, ours: bool) -> bool:
+        """Return whether a probe of ours may go out: one series each `IDLE_EVERY` seconds at a third party."""
+        now = self._now()
+        if ours or passed or now - self._own_at.get(key, -IDLE_EVERY) >= IDLE_EVERY:
+            self._own_at[key] = now
+            return True
+        return False
+
+    def _finish(self, key: HealthKey, epoch: int) -> None:
+        """Give the right back, with what came of it."""
+        state, now = self._health.state(key), self._now()
+        if state.epoch != epoch:
+            return
+        if state.phase is Phase.HALF_OPEN:  # given up without evidence
+            state = self._health.step(key, breaker.Expired(force=True))
+        closed = state.phase is Phase.CLOSED
+        self._leases.finish(key, epoch, closed=closed, open_for=0.0 if closed else max(0.0, state.until - now))
+
+    async def _check(self, target: Target[Any]) -> Fault | None:
+        """Connect, and ask nothing; return what went wrong."""
+        if isinstance(target.backend, SovereignBackend):
+            return await self._sovereign.check(target)
+        return await self._general.check(target)
+
+    async def _send(self, key: HealthKey, epoch: int, target: Target[Any]) -> None:
+        """Make the probe: a call of ours that asks for one token."""
+        state = self._health.step(key, breaker.Claimed())
+        if not state.out or state.epoch != epoch:
+            return
+        self.sent += 1
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Fault | None] = loop.create_future()
+
+        def post(event: Event) -> None:
+            if not done.done() and isinstance(event, FirstOutput | Finished | Failed):
+                done.set_result(event.fault if isinstance(event, Failed) else None)
+
+        provider = PROVIDERS[target.backend.provider]
+        call = _call(self._health.operation(key))
+        kind = StreamAttempt if call.stream else AnswerAttempt
+        attempt = kind(0, call, provider, target.backend.id, post, self._wall)
+        request = UpstreamRequest(
+            path=provider.path(call.operation, target.endpoint.base_path),
+            body=outgoing_body(call, provider, target.model, target.backend.pin),
+            stream=call.stream,
+            headers=(("x-request-id", REQUEST_ID),),
+        )
+        session: Any = self._sovereign if isinstance(target.backend, SovereignBackend) else self._general
+        attempt.exchange = session.start(target, request, attempt)
+        fault: Fault | None = None
+        try:
+            fault = await done
+        finally:
+            attempt.release()
+            verdict = Verdict.OK if fault is None else fault.facts.verdict
+            wait = 0.0 if fault is None else fault.cool_off if fault.retry_after is None else fault.retry_after
+            what = "" if fault is None else fault.facts.text
+            if not done.done():
+                verdict = Verdict.IGNORED
+            self._health.note(key, Outcome(Signal.START, verdict, what, wait, epoch=epoch), fault)
+
+
+def _call(operation: Operation) -> Call:
+    """Return the smallest call of a kind."""
+    stream = operation is not Operation.EMBEDDING
+    return Call(operation, "", stream, False, 1, frozenset(), 64, _SMALLEST[operation])
+
+
+_SMALLEST: Final[dict[Operation, dict[str, Any]]] = {
+    Operation.CHAT: {"messages": [{"role": "user", "content": "ping"}], "max_tokens": 1, "stream": True},
+    Operation.COMPLETION: {"prompt": "ping", "max_tokens": 1, "stream": True},
+    Operation.EMBEDDING: {"input": "ping"},
+}
+
+
+def _target(snapshot: Snapshot, key: HealthKey) -> Target[Backend] | Target[SovereignBackend] | None:
+    """Return the target behind a key, None when it is gone. One inside the VPC is reached the sovereign way."""
+    name, authority, model, credential_id = key
+    backend: Backend | SovereignBackend | None = snapshot.sovereign.get(name) or snapshot.backends.get(name)
+    if backend is None:
+        return None
+    endpoint = next((e for e in backend.endpoints if e.authority == authority), None)
+    credential = next((c for c in backend.credentials if c.id == credential_id), None)
+    if endpoint is None or credential is None:
+        return None
+    times = backend.timeouts.over(Handling().timeouts)
+    if isinstance(backend, SovereignBackend):
+        return Target(backend, endpoint, credential, model, times)
+    return Target(backend, endpoint, credential, model, times)

@@ -1,0 +1,132 @@
+"""What people and refused keys took out of service: drains, trips, evacuations, quarantines, each with its end.
+
+A mark has a version, so that replicas which hear of it in any order agree: the larger one holds, also when it says that
+the mark was lifted. Versions are milliseconds since the epoch, or one more than the last where the clock went back.
+Failure mode: a mark lives in memory and, where replicas share, in Redis; a restart of the only replica forgets it,
+which `state` shows. Nothing here ever lets a call through that policy did not allow.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Final
+
+from hybridproxy.model.health import Ban, Key
+from hybridproxy.model.value import value
+
+MAX_SECONDS: Final = 7 * 24 * 3600.0
+"""The longest time of a mark; whoever wants it for good changes the configuration."""
+
+KEPT: Final = 600.0
+"""Seconds that a mark which was lifted is remembered, so that a replica that missed it does not bring it back."""
+
+MAX_MARKS: Final = 1000
+MAX_REASON: Final = 200
+
+
+class MarkKind(Enum):
+    """Why something is out of service; the value is what is shown and shared."""
+
+    DRAIN = "drained"
+    TRIP = "tripped"
+    EVACUATE = "evacuated"
+    QUARANTINE = "quarantined"
+
+
+@value
+class Mark:
+    """One thing out of service.
+
+    Attributes:
+        key: what is out of service.
+        kind: why.
+        reason: in words.
+        until: when it ends by itself, in seconds since the epoch; in the past: it was lifted.
+        version: see the head of this file.
+
+    """
+
+    key: Key
+    kind: MarkKind
+    reason: str
+    until: float
+    version: int
+
+
+class Marks:
+    """All marks of this replica. `changed` hears of each key whose bans may be others now.
+
+    Attributes:
+        listeners: who hears of each mark that is new here, and whether it was put here or heard from another replica.
+
+    """
+
+    def __init__(self, now: Callable[[], float], wall: Callable[[], float], changed: Callable[[Key], None]) -> None:
+        """Begin with none; `now` is the loop's clock, `wall` the time of day."""
+        self.listeners: list[Callable[[Mark, bool], None]] = []
+        self._now = now
+        self._wall = wall
+        self._changed = changed
+        self._marks: dict[tuple[Key, MarkKind], Mark] = {}
+
+    def __iter__(self) -> Iterator[Mark]:
+        """Give every mark, those that were lifted too."""
+        return iter(tuple(self._marks.values()))
+
+    def in_force(self) -> list[Mark]:
+        """Return the marks that keep calls away now."""
+        wall = self._wall()
+        return [mark for mark in self._marks.values() if mark.until > wall]
+
+    def put(self, key: Key, kind: MarkKind, reason: str, seconds: float) -> Mark:
+        """Take something out of service for so long, at most `MAX_SECONDS`."""
+        until = self._wall() + min(max(0.0, seconds), MAX_SECONDS)
+        mark = Mark(key, kind, reason[:MAX_REASON], until, self._version(key, kind))
+        self._store(mark)
+        return mark
+
+    def lift(self, key: Key, kind: MarkKind) -> Mark | None:
+        """Take something into service again; None when it was not out of it."""
+        mark = self._marks.get((key, kind))
+        if mark is None or mark.until <= self._wall():
+            return None
+        lifted = Mark(key, kind, mark.reason, 0.0, self._version(key, kind))
+        self._store(lifted)
+        return lifted
+
+    def hear(self, mark: Mark) -> bool:
+        """Take another replica's mark; False when ours is as new, or it cannot be true."""
+        ours = self._marks.get((mark.key, mark.kind))
+        newest = int((self._wall() + MAX_SECONDS) * 1000)
+        if (ours is not None and ours.version >= mark.version) or not 0 < mark.version <= newest:
+            return False
+        if ours is None and len(self._marks) >= MAX_MARKS:
+            return False
+        until = min(mark.until, self._wall() + MAX_SECONDS)
+        self._store(Mark(mark.key, mark.kind, mark.reason[:MAX_REASON], until, mark.version), heard=True)
+        return True
+
+    def ban(self, key: Key) -> Ban | None:
+        """Return what keeps calls from a key, on the loop's clock."""
+        wall = self._wall()
+        marks = [mark for kind in MarkKind if (mark := self._marks.get((key, kind))) is not None and mark.until > wall]
+        if not marks:
+            return None
+        last = max(marks, key=lambda mark: mark.until)
+        return Ban(self._now() + last.until - wall, f"{last.kind.value}: {last.reason}")
+
+    def tick(self) -> None:
+        """Forget what ended, after a while."""
+        oldest = self._wall() - KEPT
+        for at, mark in tuple(self._marks.items()):
+            if mark.until < oldest and mark.version < oldest * 1000:
+                del self._marks[at]
+
+    def _version(self, key: Key, kind: MarkKind) -> int:
+        ours = self._marks.get((key, kind))
+        return max(int(self._wall() * 1000), 0 if ours is None else ours.version + 1)
+
+    def _store(self, mark: Mark, *, heard: bool = False) -> None:
+        self._marks[mark.key, mark.kind] = mark
+        self._changed(mark.key)
+        for listener in self.listeners:
+            listener(mark, heard)

@@ -1,0 +1,228 @@
+"""Failing upstreams, seen by callers: what is absorbed, what is told, and how a backend comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from hybridproxy.resilience.breaker import Phase
+from tests.support.stack import BANK, SINGAPORE, TORONTO, Stack, chat, running
+
+DOWN = {"fault": {"kind": "status", "status": 503}}
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[Stack]:
+    """An installation whose breakers stay open for a moment only."""
+    async with running(tmp_path, open_for="200ms", open_max="400ms") as stack:
+        yield stack
+
+
+async def ask(stack: Stack, **more: Any) -> tuple[int, dict[str, str], Any]:
+    """Make a call; return its status, its headers and its body."""
+    options = {"key": more.pop("key")} if "key" in more else {}
+    headers = more.pop("headers", {})
+    address = more.pop("address", TORONTO)
+    async with stack.post(json=chat(**more), address=address, headers=headers, **options) as response:
+        return response.status, dict(response.headers), await response.json()
+
+
+def phases(stack: Stack, backend: str) -> set[Phase]:
+    """Return the phases of a backend's targets."""
+    return {state.phase for key, state in stack.worker.health.states().items() if key[0] == backend}
+
+
+async def events_of(stack: Stack, name: str) -> list[dict[str, Any]]:
+    """Return the log's lines of one event."""
+    return [line for line in await stack.lines() if line["event"] == name]
+
+
+async def test_a_failing_backend_is_left_alone_and_comes_back(quick: Stack) -> None:
+    """Five faults open it; nobody is sent there; then a check, three probes by callers' calls, and the ramp."""
+    quick.sim("together").behave(DOWN)
+    for _ in range(5):
+        status, headers, _ = await ask(quick)
+        assert (status, headers["x-hybridproxy-attempts"]) == (200, "2")
+    assert Phase.CLOSED not in phases(quick, "together-us")
+    seen = len(quick.received("together"))
+    assert seen == 5
+    quick.sim("together").behave({})
+    async with asyncio.timeout(5):
+        while phases(quick, "together-us") != {Phase.CLOSED}:
+            status, headers, _ = await ask(quick)
+            assert (status, headers["x-hybridproxy-attempts"]) == (200, "1")
+            await asyncio.sleep(0.02)
+    names = [line["event"] for line in await quick.lines() if line["event"].startswith("breaker.")]
+    assert names == ["breaker.opened", "breaker.half_opened", "breaker.closed"]
+    assert len(quick.received("together")) == seen + 3
+
+
+async def test_a_host_that_is_still_unreachable_is_not_found_by_a_caller(quick: Stack) -> None:
+    """While nothing listens there the check fails again and again, and no caller's call is sent to find out."""
+    quick.sim("together").behave({"fault": {"kind": "refuse", "when": "accept", "how": "reset", "for_ms": 60_000}})
+    for _ in range(5):
+        await ask(quick)
+    port = quick.sim("together").port
+    quick.sim("together").server.close()
+    await quick.sim("together").server.wait_closed()
+    for _ in range(30):
+        status, headers, _ = await ask(quick)
+        assert (status, headers["x-hybridproxy-attempts"]) == (200, "1")
+        await asyncio.sleep(0.03)
+    assert port
+    opened = await events_of(quick, "breaker.opened")
+    assert len(opened) > 1
+    assert "its probe failed" in opened[-1]["reason"]
+
+
+async def test_a_refused_key_is_used_no_more_and_the_other_one_is(tmp_path: Path) -> None:
+    """401 on one of two keys: only that one is quarantined, it is not used again, and the log says so."""
+    keys = '["${TOGETHER}", "${TOGETHER2}"]'
+    async with running(tmp_path, together_keys=keys) as stack:
+        stack.sim("together").behave({"bad_keys": ["tg-key"]})
+        for _ in range(30):
+            assert (await ask(stack))[0] == 200
+        used = [dict(entry["headers"])["authorization"] for entry in stack.received("together")]
+        assert used.count("Bearer tg-key") == 1
+        assert used.count("Bearer tg-key-2") > 20
+        quarantined = await events_of(stack, "credential.quarantined")
+        assert [(line["backend"], line["credential"]) for line in quarantined] == [("together-us", "together-us#1")]
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"), [("7", 6.5, 7), ("-1", 4, 5), ("1000000000", 299, 300), ("soon", 4, 5)]
+)
+async def test_a_429_is_a_cool_off_and_no_fault(stack: Stack, value: str, least: float, most: float) -> None:
+    """The target rests for as long as Retry-After says, within bounds, while its breaker stays closed."""
+    fault = {"kind": "status", "status": 429, "headers": {"retry-after": value}, "body": {"error": {"message": "x"}}}
+    stack.sim("together").behave({"fault": fault})
+    status, headers, _ = await ask(stack)
+    assert (status, headers["x-hybridproxy-attempts"]) == (200, "2")
+    (ban,) = stack.worker.health.view.values()
+    assert least <= ban.until - asyncio.get_running_loop().time() <= most
+    assert phases(stack, "together-us") == {Phase.CLOSED}
+    assert (await ask(stack))[1]["x-hybridproxy-attempts"] == "1"
+
+
+async def test_a_patient_route_asks_the_same_backend_again(tmp_path: Path) -> None:
+    """With patience the one backend is asked again after its Retry-After, which keeps its caches warm."""
+    async with running(tmp_path, patience="3s") as stack:
+        fault = {"kind": "named", "name": "together.rate_limit", "times": 1, "headers": {"retry-after": "1"}}
+        stack.sim("together").behave({"fault": fault})
+        began = asyncio.get_running_loop().time()
+        status, headers, _ = await ask(stack)
+        assert (status, headers["x-hybridproxy-backend"], headers["x-hybridproxy-attempts"]) == (
+            200, "together-us", "2",
+        )  # fmt: skip
+        assert 1 <= asyncio.get_running_loop().time() - began < 2
+        assert not stack.received("openrouter")
+
+
+async def test_the_only_backend_is_asked_once_more(stack: Stack) -> None:
+    """A plan of one backend has nobody else: one more try there, after a pause of a moment."""
+    stack.sim("together").behave({"fault": {"kind": "status", "status": 503, "times": 1}})
+    status, headers, _ = await ask(stack, model="only-us")
+    assert (status, headers["x-hybridproxy-attempts"]) == (200, "2")
+
+
+async def test_what_was_sent_whole_and_lost_is_repeated_once(stack: Stack) -> None:
+    """Each repetition may be billed: two backends in a row that cut the connection end the call."""
+    for name in ("together", "openrouter", "dashscope"):
+        stack.sim(name).behave({"fault": {"kind": "cut", "before_head": True}})
+    status, headers, _ = await ask(stack)
+    assert (status, headers["x-hybridproxy-attempts"], headers["x-should-retry"]) == (502, "2", "false")
+    assert not stack.received("dashscope")
+
+
+async def test_the_callers_own_deadline_covers_all_attempts(stack: Stack) -> None:
+    """Who waits half a second gets an answer with a reason before it would give up itself."""
+    for name in ("together", "openrouter", "dashscope"):
+        stack.sim(name).behave({"latency_ms": 60_000})
+    began = asyncio.get_running_loop().time()
+    status, _, body = await ask(stack, headers={"x-request-timeout": "0.5"})
+    assert (status, body["error"]["code"]) == (504, "deadline_exceeded")
+    assert asyncio.get_running_loop().time() - began < 0.75
+
+
+async def test_a_slow_first_token_is_hedged_and_the_loser_is_cancelled(tmp_path: Path) -> None:
+    """When the usual time is over a second backend is asked too; whoever is first answers, the other call stops."""
+    async with running(tmp_path, hedge="2%") as stack:
+        for _ in range(120):
+            async with stack.post(json=chat(stream=True)) as response:
+                await response.read()
+        stack.sim("together").behave({"latency_ms": 3000})
+        async with stack.post(json=chat(stream=True)) as response:
+            await response.read()
+            assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
+        await stack.until(lambda: stack.received("together")[-1]["outcome"] == "client_gone", 1.0)
+        line = (await events_of(stack, "call.finished"))[-1]
+        assert line["hedged"]
+        assert line["lost_nanodollars"] > 0
+        assert stack.worker.health.view == {}
+
+
+async def test_a_sovereign_tenant_is_never_hedged(tmp_path: Path) -> None:
+    """However slow its cluster is, one call is one request there, and nobody else hears of it."""
+    async with running(tmp_path, hedge="2%") as stack:
+        stack.sim("vllm").behave({"latency_ms": 200})
+        for _ in range(3):
+            async with stack.post(json=chat(stream=True), key=BANK, address=SINGAPORE) as response:
+                await response.read()
+        assert len(stack.received("vllm")) == 3
+        assert not any(stack.received(name) for name in ("together", "openrouter", "dashscope"))
+
+
+async def test_the_vpc_comes_back_by_calls_of_our_own(quick: Stack) -> None:
+    """No sovereign caller is the probe: while the cluster is out they get a 503 at once, then it is simply back."""
+    quick.sim("vllm").behave(DOWN)
+    for _ in range(3):
+        assert (await ask(quick, key=BANK))[0] == 503
+    assert Phase.CLOSED not in phases(quick, "vpc")
+    quick.sim("vllm").behave({})
+    await quick.until(lambda: phases(quick, "vpc") == {Phase.CLOSED})
+    ours = [entry["body"] for entry in quick.received("vllm")][-3:]
+    assert [body["max_tokens"] for body in ours] == [1, 1, 1]
+    assert (await ask(quick, key=BANK))[0] == 200
+
+
+async def test_an_operator_drains_and_undrains_through_the_admin_port(stack: Stack) -> None:
+    """No new call goes to a drained backend, everybody else's go on, and undraining brings it back at once."""
+    headers = {"authorization": "Bearer admin-token-of-tests"}
+    url = f"{stack.admin_url}/admin/v1/backends/together-us"
+    async with stack.http.post(url + "/drain", headers=headers, json={"reason": "new keys", "for": "5m"}) as response:
+        assert response.status == 200
+    status, answered, _ = await ask(stack)
+    assert (status, answered["x-hybridproxy-backend"], answered["x-hybridproxy-attempts"]) == (
+        200, "openrouter-us", "1",
+    )  # fmt: skip
+    async with stack.http.post(url + "/undrain", headers=headers) as response:
+        assert response.status == 200
+    assert (await ask(stack))[1]["x-hybridproxy-backend"] == "together-us"
+
+
+async def test_a_region_is_evacuated(stack: Stack) -> None:
+    """Calls from Asia leave the backends that lie there, and come back when the region is restored."""
+    headers = {"authorization": "Bearer admin-token-of-tests"}
+    url = f"{stack.admin_url}/admin/v1/regions/asia"
+    async with stack.http.post(url + "/evacuate", headers=headers, json={"reason": "drill"}) as response:
+        assert response.status == 200
+    assert (await ask(stack, address=SINGAPORE))[1]["x-hybridproxy-backend"] == "openrouter-us"
+    async with stack.http.post(url + "/restore", headers=headers) as response:
+        assert response.status == 200
+    assert (await ask(stack, address=SINGAPORE))[1]["x-hybridproxy-backend"] == "dashscope-sg"
+
+
+def pieces(data: bytes) -> list[Any]:
+    """Return the parsed events of a stream."""
+    events = [event.removeprefix(b"data: ") for event in data.split(b"\n\n") if event.startswith(b"data: ")]
+    return [event if event == b"[DONE]" else orjson.loads(event) for event in events]
+
+
+def text_of(events: list[Any]) -> str:
+    """Return the text of a stream."""
+    return "".join(
+        choice["delta"].get("content") or "" for event in events if event != b"[DONE]" for choice in event["choices"]
+    )
