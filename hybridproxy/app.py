@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -31,11 +32,14 @@ from hybridproxy.gateway.running import Running
 from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
 from hybridproxy.ingress.server import Ingress
 from hybridproxy.model.facts import CallFacts
+from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.resilience.breaker import Phase
 from hybridproxy.routing.readiness import region_is_usable
+from hybridproxy.routing.targets import other_keys, target_keys
 from hybridproxy.stores.leases import Leases, LocalLeases
 from hybridproxy.stores.marks import Mark, MarkKind
 from hybridproxy.stores.memory import Change, MemoryHealth
+from hybridproxy.stores.shared import SharedHealth
 from hybridproxy.tasks import spawn
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log
@@ -118,9 +122,10 @@ class Worker:
         )
         self.gateway = Gateway(make_running(configuration), parts, general=self.general, sovereign=self.sovereign)
         self.ingress = Ingress(self.gateway, self._ready)
-        self.leases: Leases = LocalLeases(self.health)
+        self.shared = self._sharing(configuration, rng)
+        leases: Leases = LocalLeases(self.health) if self.shared is None else self.shared.rights
         self.prober = Prober(
-            self.health, self.leases, lambda: self.gateway.running.snapshot, self.general, self.sovereign, time.time
+            self.health, leases, lambda: self.gateway.running.snapshot, self.general, self.sovereign, time.time
         )
         self.data: asyncio.Server | None = None
         self.connections: Server | None = None
@@ -159,6 +164,8 @@ class Worker:
             with _port(settings.admin.host, settings.admin.port, "admin"):
                 await web.TCPSite(self.admin, settings.admin.host, settings.admin.port).start()
         spawn(self.prober.run(), "prober")
+        if self.shared is not None:
+            spawn(self.shared.run(), "redis")
         self.log.event("server.started", host=settings.listen.host, port=self.port, pid=os.getpid())
 
     async def reload(self) -> list[str]:
@@ -171,17 +178,19 @@ class Worker:
                 mistakes = [str(mistake) for mistake in error.mistakes]
                 self.log.event("config.refused", mistakes=mistakes[:20], more=max(0, len(mistakes) - 20))
                 return mistakes
-            before = self.gateway.running.settings
+            before, snapshot_before = self.gateway.running.settings, self.gateway.running.snapshot
             after = running.settings
             self.gateway.running = running
             snapshot = running.snapshot
-            self.health.forget(lambda key: key[0] in snapshot.backends)
+            self.health.rules = after.breaker
+            self.health.forget(lambda key: key[0] in snapshot.backends, _exchanged(snapshot_before, snapshot))
             self.general.retain({key for backend in snapshot.backends.values() for key in pool_keys(backend)})
             self.sovereign.retain({key for backend in snapshot.sovereign.values() for key in pool_keys(backend)})
-            restart = (before.listen.host, before.listen.port, before.admin) != (
+            restart = (before.listen.host, before.listen.port, before.admin, before.redis) != (
                 after.listen.host,
                 after.listen.port,
                 after.admin,
+                after.redis,
             )
             self.log.event("config.reloaded", needs_restart=restart)
             return []
@@ -212,6 +221,8 @@ class Worker:
     async def close(self) -> None:
         """Let go of everything."""
         self.prober.close()
+        if self.shared is not None:
+            self.shared.close()
         if self.data is not None:
             self.data.close()
         if self.connections is not None:
@@ -238,6 +249,25 @@ class Worker:
             return False, "unknown region"
         usable = region_is_usable(snapshot, region, self.health.view, self.loop.time())
         return usable, "" if usable else "no usable backend"
+
+    def _sharing(self, configuration: Configuration, rng: random.Random) -> SharedHealth | None:
+        """Return what shares health with the other replicas, None where the configuration has no Redis."""
+        settings = configuration.settings.redis
+        if settings is None:
+            return None
+        try:
+            return SharedHealth(
+                self.health,
+                settings,
+                secrets.token_hex(8),
+                now=self.loop.time,
+                rng=rng.random,
+                keys=lambda: target_keys(self.gateway.running.snapshot),
+                scopes=lambda: other_keys(self.gateway.running.snapshot),
+                log=self.log.event,
+            )
+        except OSError as error:  # ssl.SSLError is one
+            raise StartError(f"the CA file of redis.tls.ca cannot be used ({error.strerror or error})") from None
 
     def _phase_changed(self, change: Change) -> None:
         """Log what became of a target; a backend that is left alone is news, and so is one that came back."""
@@ -271,7 +301,18 @@ class Worker:
                 mark.kind is MarkKind.QUARANTINE for mark in self.health.marks.in_force()
             ),
             "hybridproxy_probes_sent": self.prober.sent,
+            **(self._redis_gauges(self.shared) if self.shared is not None else {}),
             "hybridproxy_log_lines_dropped": self.writer.dropped,
+        }
+
+    @staticmethod
+    def _redis_gauges(shared: SharedHealth) -> dict[str, float]:
+        return {
+            "hybridproxy_redis_up": float(shared.up),
+            "hybridproxy_redis_live_workers": shared.live,
+            "hybridproxy_redis_round_trips": shared.round_trips,
+            "hybridproxy_redis_failures": shared.failures,
+            "hybridproxy_redis_poisoned_values": shared.poisoned,
         }
 
     def _report(self, request_id: str) -> None:
@@ -296,6 +337,13 @@ def make_running(configuration: Configuration) -> Running:
         raise ConfigError([mistake]) from None
     locator = Locator(database, geo.overrides)
     return Running(configuration.snapshot, configuration.settings, locator)
+
+
+def _exchanged(before: Snapshot, after: Snapshot) -> set[tuple[str, str]]:
+    """Return backend and id of the credentials whose secret is another one now, or that are gone."""
+    secrets = {(name, c.id): c.secret for name, backend in after.backends.items() for c in backend.credentials}
+    known = {(name, c.id): c.secret for name, backend in before.backends.items() for c in backend.credentials}
+    return {whose for whose, secret in known.items() if secrets.get(whose) != secret}
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

@@ -117,8 +117,8 @@ STEPS: Final = (
     Step(
         "The bank's tenant while the VPC is down",
         BANK_FRANKFURT,
-        Expected(region="europe", backend=VPC, status=503, complete=False, code=None),
-        "Failures only ever remove candidates. No third party was asked: their counts stayed at 0.",
+        Expected(region="europe", backend=VPC, status=503, attempts=2, complete=False, code=None),
+        "The only backend is asked once more, no third party ever: failures only remove candidates.",
         Trouble("the VPC's engine is stopped", stopped=VPC),
     ),
     Step(

@@ -255,8 +255,8 @@ class Execution:
     """
 
     __slots__ = (
-        "_allowance", "_live", "_next_target", "_of", "_only", "_original", "_recoveries", "_rng", "_state", "_targets",
-        "_terms", "_tried", "_ways", "faults", "lost",
+        "_allowance", "_hedge", "_live", "_next_target", "_of", "_only", "_original", "_recoveries", "_rng", "_state",
+        "_targets", "_terms", "_tried", "_ways", "faults", "lost",
     )  # fmt: skip
 
     def __init__(self, targets: Sequence[Target[Any]], terms: Terms, allowance: Allowance, rng: Rng) -> None:
@@ -271,6 +271,7 @@ class Execution:
         self._live: list[int] = []
         self._tried: set[int] = set()
         self._next_target = 0
+        self._hedge = -1
         self._ways = list(terms.recoveries)
         self._recoveries = 0
         self._original: Fault | None = None
@@ -359,6 +360,8 @@ class Execution:
         if self._state is _State.RECOVERING:
             return (Observe(n, Signal.START, fault.facts.verdict, fault), *self._recover(n, fault, now))
         observe = Observe(n, Signal.START, fault.facts.verdict, fault)
+        if self._live and n == self._hedge:
+            return (observe,)  # it was only to be quicker: the first one decides
         if fault.facts.retry is Retry.NEVER:
             others = [command for other in self._live for command in self._cancelled(other, None)]
             self._live = []
@@ -412,7 +415,7 @@ class Execution:
         if fault.facts.retry is Retry.HERE:
             if other is not None:
                 return other, 0.0
-            pause = self._rng.random() * JITTER if fault.retry_after is None else fault.retry_after
+            pause = fault.cool_off + self._rng.random() * JITTER if fault.retry_after is None else fault.retry_after
             return (failed, pause) if pause <= granted else None
         if other is None:
             return None
@@ -492,7 +495,7 @@ class Execution:
             self._state = _State.TRYING
             return (self._start(self._next_target, Mode.FRESH),)
         if timer is Timer.HEDGE:
-            return self._hedge()
+            return self._hedged()
         if timer is Timer.COMMIT and self.committed:
             return ()
         times = self._terms.handling.timeouts
@@ -500,12 +503,13 @@ class Execution:
         before = "".join(f"; before: {fault.sentence()}" for fault in self.faults)
         return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s{before}", billed=True))
 
-    def _hedge(self) -> tuple[Command, ...]:
+    def _hedged(self) -> tuple[Command, ...]:
         if self._state is not _State.TRYING or len(self._live) != 1 or len(self._of) >= MAX_ATTEMPTS:
             return ()
         target = self._elsewhere(None)
         if target is None or not self._allowance.hedge():
             return ()
+        self._hedge = len(self._of)
         return (self._start(target, Mode.HEDGE),)
 
     def _stop(self, fault: Fault) -> tuple[Command, ...]:

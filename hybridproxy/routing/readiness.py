@@ -3,6 +3,7 @@
 from hybridproxy.model.backend import Backend
 from hybridproxy.model.health import Admits, Health, backend_key, credential_key, region_key
 from hybridproxy.model.snapshot import Snapshot
+from hybridproxy.routing.targets import keys_of
 
 
 def region_is_usable(snapshot: Snapshot, region: str, health: Health, now: float) -> bool:
@@ -24,12 +25,4 @@ def _is_fit(snapshot: Snapshot, backend: Backend, health: Health, now: float) ->
     out = {key for key, ban in health.items() if ban.until > now and ban.admits is Admits.NONE}
     if not out.isdisjoint((backend_key(backend.id), region_key(backend.region))):
         return False
-    names = [s.name for model in snapshot.models.values() for s in model.served_by if s.backend == backend.id]
-    return any(
-        out.isdisjoint(
-            ((backend.id, endpoint.authority, name, credential.id), credential_key(backend.id, credential.id))
-        )
-        for name in names
-        for endpoint in backend.endpoints
-        for credential in backend.credentials
-    )
+    return any(out.isdisjoint((key, credential_key(backend.id, key[3]))) for key in keys_of(snapshot, backend))

@@ -24,12 +24,14 @@ MAX_REASON: Final = 200
 
 
 class MarkKind(Enum):
-    """Why something is out of service; the value is what is shown and shared."""
+    """Why something is out of service; the value is what callers may see, who do not see the operator's reason."""
 
-    DRAIN = "drained"
-    TRIP = "tripped"
-    EVACUATE = "evacuated"
-    QUARANTINE = "quarantined"
+    DRAIN = "drained by an operator"
+    TRIP = "tripped by an operator"
+    EVACUATE = "its region is evacuated"
+    QUARANTINE = "its key is quarantined"
+    RESET = "reset by an operator"
+    """Keeps nothing out: it is put for other replicas to hear."""
 
 
 @value
@@ -112,7 +114,7 @@ class Marks:
         if not marks:
             return None
         last = max(marks, key=lambda mark: mark.until)
-        return Ban(self._now() + last.until - wall, f"{last.kind.value}: {last.reason}")
+        return Ban(self._now() + last.until - wall, last.kind.value)
 
     def tick(self) -> None:
         """Forget what ended, after a while."""

@@ -4,7 +4,7 @@ The states are `resilience.breaker`'s, and each changes only by its `step`. `vie
 of which something is known. Whoever shares health with other replicas listens to `Change`s and tells what it heard.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,7 +24,7 @@ from hybridproxy.model.health import (
 from hybridproxy.model.value import value
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import CLOSED, BreakerState, Outcome, Phase, Rules, Signal
-from hybridproxy.stores.marks import MAX_SECONDS, MarkKind, Marks
+from hybridproxy.stores.marks import MAX_SECONDS, Mark, MarkKind, Marks
 
 MAX_CELLS: Final = 20_000
 """Targets that are remembered; more can only come from names that wildcards cover, and then good ones are forgotten."""
@@ -84,6 +84,7 @@ class MemoryHealth:
         self._bans: dict[Key, Ban] = {}
         self.view: Health = self._bans
         self.marks = Marks(now, wall, self._show)
+        self.marks.listeners.append(self._hear)
 
     # ---- outcomes of attempts ----
 
@@ -201,14 +202,7 @@ class MemoryHealth:
 
     def trip(self, backend: str, reason: str, seconds: float) -> None:
         """Open all of a backend's breakers; afterwards it comes back by check, probe and ramp."""
-        mark = self.marks.put(backend_key(backend), MarkKind.TRIP, reason, seconds)
-        self.tripped(backend, mark.reason, seconds)
-
-    def tripped(self, backend: str, reason: str, seconds: float) -> None:
-        """Open the breakers of a backend's targets that are known."""
-        until = self._now() + seconds
-        for key in [key for key in self._cells if key[0] == backend]:
-            self.step(key, breaker.Tripped(until, f"tripped: {reason}"))
+        self._trip(self.marks.put(backend_key(backend), MarkKind.TRIP, reason, seconds))
 
     def reset(self, backend: str) -> bool:
         """Forget what is held against a backend: trips, quarantines, breakers, cool-offs; False when nothing was."""
@@ -218,10 +212,8 @@ class MemoryHealth:
             for mark in self.marks
             if mark.kind is MarkKind.QUARANTINE and named_by([mark.key]) == {backend}
         ]
-        known = [key for key, cell in self._cells.items() if key[0] == backend and cell.state != CLOSED]
-        for key in known:
-            self.step(key, breaker.Reset())
-        return bool(known) or any(mark is not None for mark in lifted)
+        self.marks.put(backend_key(backend), MarkKind.RESET, "", 0.0)
+        return self._reset(backend) or any(mark is not None for mark in lifted)
 
     def evacuate(self, region: str, reason: str, seconds: float) -> None:
         """Send no more calls to the backends of a region."""
@@ -231,13 +223,21 @@ class MemoryHealth:
         """Send calls there again; False when it was not evacuated."""
         return self.marks.lift(region_key(region), MarkKind.EVACUATE) is not None
 
-    def forget(self, keep: Callable[[HealthKey], bool]) -> None:
-        """Drop what is known of targets that are no longer configured, and of keys that may be others now."""
+    def forget(self, keep: Callable[[HealthKey], bool], exchanged: Collection[tuple[str, str]] = ()) -> None:
+        """Drop what is known of targets that are gone, and what is held against keys that were exchanged.
+
+        Args:
+            keep: whether a target is still configured.
+            exchanged: backend and credential id of the keys that are others now.
+
+        """
         for key in [key for key in self._cells if not keep(key)]:
             self.forget_one(key)
         for mark in self.marks.in_force():
-            if mark.kind is MarkKind.QUARANTINE:
-                self.marks.lift(mark.key, mark.kind)
+            parts = mark.key
+            whose = (parts[1], parts[2]) if len(parts) == 3 else (parts[0], parts[-1])
+            if mark.kind is MarkKind.QUARANTINE and whose in exchanged:
+                self.marks.lift(parts, mark.kind)
 
     def forget_one(self, key: HealthKey) -> None:
         """Drop what is known of a target that is no longer configured."""
@@ -246,6 +246,24 @@ class MemoryHealth:
         self._show(key)
 
     # ---- inside ----
+
+    def _hear(self, mark: Mark, heard: bool) -> None:  # noqa: FBT001 - a listener's signature
+        """Do here what an operator did at another replica."""
+        if heard and mark.kind is MarkKind.TRIP and mark in self.marks.in_force():
+            self._trip(mark)
+        elif heard and mark.kind is MarkKind.RESET:
+            self._reset(mark.key[1])
+
+    def _trip(self, mark: Mark) -> None:
+        ban = self.marks.ban(mark.key)
+        for key in [key for key in self._cells if key[0] == mark.key[1]]:
+            self.step(key, breaker.Tripped(0.0 if ban is None else ban.until, MarkKind.TRIP.value))
+
+    def _reset(self, backend: str) -> bool:
+        known = [key for key, cell in self._cells.items() if key[0] == backend and cell.state != CLOSED]
+        for key in known:
+            self.step(key, breaker.Reset())
+        return bool(known)
 
     def _new_cell(self, key: HealthKey) -> Cell:
         if len(self._cells) >= MAX_CELLS:

@@ -315,9 +315,10 @@ class TlsFront:
 class Sentinel(RedisServer):
     """One sentinel; the settings come from its group."""
 
-    # A sentinel looks every 10 s who follows whom, and pings every second; milliseconds here. A ping has to be answered
-    # within `down_after`, and a replica is eligible while it told of itself within five pings, which it does each second.
-    PERIODS = (("INFO-PERIOD", 200), ("PING-PERIOD", 300), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 200))
+    # Milliseconds, much less than the 10 s after which a sentinel looks who follows whom. They fit each other: a ping
+    # has to be answered within `down_after`; a replica that told nothing of itself for five pings is not eligible, and
+    # it tells once a second during a failover; one that is a master for four publish periods is made a replica again.
+    PERIODS = (("INFO-PERIOD", 200), ("PING-PERIOD", 300), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 500))
 
     def start(self) -> None:
         """Start it and make it look often."""
@@ -396,14 +397,31 @@ class SentinelGroup:
         """Return the servers that follow the master."""
         return [server for server in self.servers if server.serving and role(server) == "slave"]
 
+    def settle(self) -> None:
+        """Wait until every sentinel knows every replica to be in step: only such a one can take over."""
+        until(lambda: all(map(self._settled, self.sentinels)), "sentinels that know the replicas in step")
+
+    def _settled(self, sentinel: RedisServer) -> bool:
+        if not sentinel.serving:
+            return True
+        answer = sentinel.ask("SENTINEL", "REPLICAS", self.name)
+        ports = {server.port for server in self.replicas()}
+        for seen in cast("list[dict[bytes, bytes]]", answer):
+            state = seen[b"flags"], seen.get(b"role-reported"), seen.get(b"master-link-status")
+            if state == (b"slave", b"slave", b"ok"):
+                ports.discard(int(seen[b"port"]))
+        return not ports
+
     def failover(self) -> RedisServer:
         """Let the sentinels change the master while all is well; return the new one, writable."""
+        self.settle()
         before = self.master()
         until(lambda: self.sentinels[0].obeys("SENTINEL", "FAILOVER", self.name), "the order to fail over")
         return self.wait(but=before)
 
     def kill_master(self) -> RedisServer:
         """Kill the master and wait for the next; return it, writable."""
+        self.settle()
         before = self.master()
         before.kill()
         return self.wait(but=before)
@@ -417,6 +435,7 @@ class SentinelGroup:
         """Start a killed server and wait until it follows the master."""
         server.start()
         until(lambda: role(server) == "slave" and linked(server), "a replica in step")
+        self.settle()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -431,6 +450,7 @@ class SentinelGroup:
             for sentinel in self.sentinels:
                 asked = functools.partial(sentinel.obeys, "SENTINEL", "CKQUORUM", self.name)
                 until(asked, "sentinels that know each other")
+            self.settle()
             self._stack = stack.pop_all()
         return self
 
@@ -513,7 +533,7 @@ class ClusterOf:
         return migration.target
 
     def wait(self, seconds: float = 20.0) -> None:
-        """Wait until every running node finds the cluster whole."""
+        """Wait until every running node finds the cluster whole, with all slots at running nodes."""
         until(lambda: all(self._whole(node) for node in self.nodes if node.serving), "a cluster that is whole", seconds)
 
     def _any(self) -> RedisServer:
@@ -531,7 +551,7 @@ class ClusterOf:
 
     def _whole(self, node: RedisServer) -> bool:
         lines = self._lines(node)
-        masters = [line for line in lines if "master" in line[2] and "fail" not in line[2] and len(line) > 8]
+        masters = [line for line in lines if "master" in line[2] and len(line) > 8 and self._node(line).serving]
         info = cast("dict[str, str]", node.ask("CLUSTER INFO"))
         whole = info["cluster_state"] == "ok" and info["cluster_slots_ok"] == str(SLOTS)
         return whole and len(lines) == len(self.nodes) and len(masters) == self._masters

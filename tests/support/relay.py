@@ -84,7 +84,7 @@ class Lane:
         self._source, self._sink = source, sink
         self._waiting: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(PIECES)
         seed = f"{link.relay.seed}/{link.number}/{name}"
-        self._delays, self._flips = random.Random(f"{seed}/delays"), random.Random(f"{seed}/flips")
+        self._delays, self._gaps, self._bits = (random.Random(f"{seed}/{what}") for what in ("delays", "gaps", "bits"))
         self._last = 0.0
         self._next_flip: int | None = None
         self._ended = False  # the sink was told that no more comes; the rest is thrown away
@@ -158,14 +158,14 @@ class Lane:
             self._next_flip += 1 + (self._gap(way.flip_rate) or 0)
         for place in places:
             if self.place <= place < self.place + len(piece):
-                spoiled[place - self.place] ^= 1 << self._flips.randrange(8)
+                spoiled[place - self.place] ^= 1 << self._bits.randrange(8)
         return bytes(spoiled)
 
     def _gap(self, rate: float) -> int | None:
         """Draw how many bytes stay whole before the next that is spoiled: independent of how they come in pieces."""
         if rate <= 0:
             return None
-        return 0 if rate >= 1 else int(math.log(1 - self._flips.random()) / math.log(1 - rate))
+        return 0 if rate >= 1 else int(math.log(1 - self._gaps.random()) / math.log(1 - rate))
 
     def end(self) -> None:
         """Tell the receiver that no more comes."""

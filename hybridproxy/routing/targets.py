@@ -1,0 +1,38 @@
+"""Every key under which health may be kept: what replicas have to recognise when they hear of it.
+
+Worked out once for a configuration, and kept with it (`Snapshot.memo`).
+"""
+
+from collections.abc import Iterator
+
+from hybridproxy.model.backend import Backend
+from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
+from hybridproxy.model.snapshot import Snapshot
+
+
+def keys_of(snapshot: Snapshot, backend: Backend) -> Iterator[HealthKey]:
+    """Give the keys of a backend's targets; those of a model whose name holds a `*` are not known before a call."""
+    names = [s.name for model in snapshot.models.values() for s in model.served_by if s.backend == backend.id]
+    for name in dict.fromkeys(names):
+        for endpoint in backend.endpoints:
+            for credential in backend.credentials:
+                yield (backend.id, endpoint.authority, name, credential.id)
+
+
+def target_keys(snapshot: Snapshot) -> tuple[HealthKey, ...]:
+    """Return the keys of all targets."""
+    known: tuple[HealthKey, ...] | None = snapshot.memo.get(target_keys)
+    if known is None:
+        known = tuple(key for backend in snapshot.backends.values() for key in keys_of(snapshot, backend))
+        snapshot.memo[target_keys] = known
+    return known
+
+
+def other_keys(snapshot: Snapshot) -> tuple[Key, ...]:
+    """Return what can be out of service beside targets: regions, backends, credentials."""
+    backends = snapshot.backends.values()
+    return (
+        *map(region_key, dict.fromkeys(backend.region for backend in backends if backend.region)),
+        *(backend_key(backend.id) for backend in backends),
+        *(credential_key(backend.id, credential.id) for backend in backends for credential in backend.credentials),
+    )
