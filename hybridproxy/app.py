@@ -25,6 +25,7 @@ from hybridproxy.config.load import load
 from hybridproxy.config.mistakes import ConfigError, Mistake
 from hybridproxy.config.settings import Configuration
 from hybridproxy.gateway.explain import ExplainError, explain
+from hybridproxy.gateway.operator import Operator
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.pipeline import Gateway
 from hybridproxy.gateway.prober import Prober
@@ -158,6 +159,7 @@ class Worker:
                 metrics=self.metrics.render,
                 explain=self._explain,
                 reload=self.reload,
+                operator=self._operator(),
             )
             self.admin = web.AppRunner(app, access_log=None)
             await self.admin.setup()
@@ -268,6 +270,22 @@ class Worker:
             )
         except OSError as error:  # ssl.SSLError is one
             raise StartError(f"the CA file of redis.tls.ca cannot be used ({error.strerror or error})") from None
+
+    def _operator(self) -> Operator:
+        """Return what carries out an operator's orders here."""
+        return Operator(
+            self.health,
+            running=lambda: self.gateway.running,
+            shared=lambda: (
+                None
+                if self.shared is None
+                else {"up": self.shared.up, "live": self.shared.live, "age": self.shared.age()}
+            ),
+            under_way=lambda: {"calls": self.gateway.in_flight},
+            log=self.log.event,
+            now=self.loop.time,
+            wall=time.time,
+        )
 
     def _phase_changed(self, change: Change) -> None:
         """Log what became of a target; a backend that is left alone is news, and so is one that came back."""

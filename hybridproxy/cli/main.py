@@ -2,7 +2,7 @@
 
 import typer
 
-from hybridproxy.cli import check, demo, explain, geo, key, models, reload, serve, simulate
+from hybridproxy.cli import check, demo, explain, geo, key, models, orders, reload, serve, simulate, state
 
 app = typer.Typer(
     help="One endpoint for Qwen in Asia, North America and your own VPC.",
@@ -11,8 +11,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, simulate, serve, check, explain, geo, models, reload):
+for module in (demo, simulate, serve, check, explain, geo, models, reload, state):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+for order in orders.ORDERS:
+    app.command()(order)
 app.add_typer(key.app, name="key")
 
 

@@ -7,7 +7,7 @@ from geo.countries import CONTINENT_OF
 from geo.location import Location
 from geo.networks import NetworkSet
 from geo.regions import Region, region_of
-from hybridproxy.config.check import DEFAULT
+from hybridproxy.config.context import DEFAULT
 from hybridproxy.config.schema import (
     BackendSection,
     ConfigurationFile,
@@ -30,7 +30,7 @@ from hybridproxy.model.backend import (
 )
 from hybridproxy.model.call import Capability
 from hybridproxy.model.price import UNKNOWN, price
-from hybridproxy.model.snapshot import Handling, Model, OnCut, Route, Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience.breaker import Rules
 
@@ -187,7 +187,7 @@ def _route(name: str, section: RouteSection) -> Route:
                 commit_within=times.commit_within,
             ),
             patience=section.patience,
-            on_cut=tuple(map(OnCut, section.on_cut)),
+            on_cut=section.on_cut,
             hedge=section.hedge,
         ),
     )

@@ -4,73 +4,41 @@ Each check yields (path, message) pairs. The file it gets holds only what passed
 still count as known, so that one mistake does not look like two.
 """
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from geo.networks import SPECIAL_NETWORKS, Network, NetworkSet, pack
+from geo.networks import SPECIAL_NETWORKS, pack
+from hybridproxy.config.check_backends import check_backend, located_endpoints
+from hybridproxy.config.context import DEFAULT, Context, Finding, check_filled, check_known, check_secret, is_file
 from hybridproxy.config.environment import literal_part
 from hybridproxy.config.mistakes import KeyPath, dotted
 from hybridproxy.config.schema import NOT_DONE_YET, BackendSection, ConfigurationFile, RedisSection, TenantSection
 from hybridproxy.config.values import suggestion
-from hybridproxy.model.backend import Endpoint
 from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
-
-Finding = tuple[KeyPath, str]
-
-DEFAULT = "default"
-"""The region of callers no other region takes; the route of tenants that name none."""
-
-_WIDEST_VPC = {32: 8, 128: 7}
-"""Shortest prefix of a VPC's network: 10.0.0.0/8 and fc00::/7 are the largest private ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the checks know beside the valid part of the file.
-
-    Attributes:
-        names: section -> the names written there, broken entries included.
-        templates: path -> text with its `${NAME}` references, where there were any.
-        base: the folder relative paths start at.
-        intact: whether nothing at or under a path was refused already.
-
-    """
-
-    names: Mapping[str, Collection[str]]
-    templates: Mapping[KeyPath, str]
-    base: Path
-    intact: Callable[[KeyPath], bool]
 
 
 def check(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
     """Yield what does not fit together."""
     yield from _settings(file, context)
     yield from _regions(file, context)
-    yield from _empty(("backends",), file.backends, "backend")
+    yield from check_filled(("backends",), file.backends, "backend")
     for name, backend in file.backends.items():
-        yield from _backend(name, backend, context)
+        yield from check_backend(name, backend, context)
+        yield from _place(name, backend, file, context)
     yield from _models(file, context)
     yield from _routes(file, context)
     yield from _tenants(file, context)
 
 
-def _empty(path: KeyPath, items: Collection[Any], noun: str) -> Iterator[Finding]:
-    if not items:
-        yield path, f"expected at least one {noun}"
-
-
 def _settings(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
-    if file.geo.database != "builtin" and not _is_file(context.base / file.geo.database):
+    if file.geo.database != "builtin" and not is_file(context.base / file.geo.database):
         yield ("geo", "database"), "expected `builtin` or a database file; there is no such file"
     if file.admin is not None:
-        yield from _from_environment(("admin", "token"), context)
+        yield from check_secret(("admin", "token"), context)
         listen = file.listen
         hosts = {file.admin.host, listen.host}
         shared = len(hosts) == 1 or {"0.0.0.0", "::"} & hosts
@@ -78,37 +46,28 @@ def _settings(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
             yield ("admin", "port"), "the admin port may not be the data port"
     if file.redis is not None:
         yield from _redis(file.redis, context)
-    if file.breaker.open_max < file.breaker.open_for:
-        yield ("breaker", "open_max"), "expected at least open_for, which it bounds"
+    first, longest = file.breaker.open_for, file.breaker.open_max
+    if longest < first and context.intact(("breaker", "open_for")):
+        yield ("breaker", "open_max"), f"is {longest:g}s, which is less than open_for, {first:g}s: it is what bounds it"
 
 
 def _redis(redis: RedisSection, context: Context) -> Iterator[Finding]:
     template = context.templates.get(("redis", "url"))
-    if redis.url.password is not None and (template is None or _LOGIN.search(literal_part(template))):
+    if redis.url.password is not None and (template is None or _PASSWORD.search(literal_part(template))):
         yield ("redis", "url"), "a password stands in the file: write ${NAME} and set it in the environment"
     if redis.sentinel_password is not None:
-        yield from _from_environment(("redis", "sentinel_password"), context)
+        yield from check_secret(("redis", "sentinel_password"), context)
         if redis.url.mode != "sentinel":
-            yield ("redis", "sentinel_password"), "there are no sentinels in the URL: leave it out"
+            yield ("redis", "sentinel_password"), "there are no sentinels in the URL: leave this out"
     for option, given in (("ca", redis.tls.ca), ("name", redis.tls.name)):
         if given is not None and not redis.url.tls:
-            yield ("redis", "tls", option), "the URL has no TLS: write rediss://, or leave this out"
-    if redis.tls.ca is not None and not _is_file(context.base / redis.tls.ca):
+            yield ("redis", "tls", option), "there is no TLS in the URL: write rediss, or leave this out"
+    if redis.tls.ca is not None and not is_file(context.base / redis.tls.ca):
         yield ("redis", "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
 
 
-_LOGIN = re.compile(r"://[^@/]*:[^@/]+@")
-"""A user, a colon and a password that is not empty, before the host."""
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for names that are too long
-
-
-def _from_environment(path: KeyPath, context: Context) -> Iterator[Finding]:
-    template = context.templates.get(path)
-    if template is None or literal_part(template):
-        yield path, "a secret may not stand in the file: write ${NAME} and set it in the environment"
+_PASSWORD = re.compile(r"(?:^|://)[^@/]*:[^@/]+@")
+"""What is left of a URL without its references, where a part of the password is left: behind a colon, before the @."""
 
 
 def _regions(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
@@ -125,102 +84,25 @@ def _regions(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
             rest = name
 
 
-def _backend(name: str, backend: BackendSection, context: Context) -> Iterator[Finding]:
-    here: KeyPath = ("backends", name)
-    provider = PROVIDERS[backend.provider]
-    known = context.intact((*here, "provider"))
-    if known and backend.site is not None and backend.site not in provider.sites:
-        yield (*here, "site"), f"{provider.name} has no such site: {suggestion(backend.site, sites_of(backend))}"
-    yield from _credentials(here, backend, context)
-    if backend.region is not None:
-        yield from _known((*here, "region"), "region", backend.region, context.names["regions"])
-    if backend.base_url is not None and backend.endpoints is not None:
-        yield (*here, "endpoints"), "either base_url or endpoints, not both"
-    elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):
-        if provider.self_hosted:
-            yield (*here, "base_url"), f"is required, or endpoints: {provider.name} is wherever you run it"
-        elif backend.site is None and "" not in provider.sites:
-            yield (*here, "site"), f"is required: {suggestion('', sites_of(backend))}"
-        elif not provider.sites.get(backend.site or "", "-"):
-            yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
-    yield from _endpoints(here, backend, context)
-    if backend.tls.ca is not None and not _is_file(context.base / backend.tls.ca):
-        yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
-
-
-def sites_of(backend: BackendSection) -> list[str]:
-    """Return the names of the sites of a backend's provider."""
-    return [site for site in PROVIDERS[backend.provider].sites if site]
-
-
-def _credentials(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
-    if backend.api_key is not None and backend.api_keys is not None:
-        yield (*here, "api_keys"), "either api_key or api_keys, not both"
-    if backend.api_key is not None:
-        yield from _from_environment((*here, "api_key"), context)
-    for index in range(len(backend.api_keys or ())):
-        yield from _from_environment((*here, "api_keys", index), context)
-    missing = backend.api_key is None and backend.api_keys is None and context.intact((*here, "api_keys"))
-    if missing and not PROVIDERS[backend.provider].self_hosted:
-        yield (*here, "api_key"), f"is required for {backend.provider}: write ${{NAME}} and set it in the environment"
-
-
-def located_endpoints(here: KeyPath, backend: BackendSection) -> list[tuple[KeyPath, Endpoint]]:
-    """Return the endpoints the operator wrote, with their paths."""
-    if backend.base_url is not None:
-        return [((*here, "base_url"), backend.base_url)]
-    return [((*here, "endpoints", index), endpoint) for index, endpoint in enumerate(backend.endpoints or ())]
-
-
-def _endpoints(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
-    endpoints = located_endpoints(here, backend)
-    allowed = NetworkSet.parse(backend.allow_cidrs)
-    guarded = bool(backend.allow_cidrs) and context.intact((*here, "allow_cidrs"))
-    seen: set[Endpoint] = set()
-    for path, endpoint in endpoints:
-        packed = pack(endpoint.host)
-        loopback = packed is not None and (packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\1")
-        if endpoint.scheme == "http" and not loopback and not backend.insecure and context.intact((*here, "insecure")):
-            yield path, "plain http beyond this machine: write https, or insecure: true if the network is trusted"
-        if packed is None and backend.sovereign:
-            yield path, "a vpc backend is reached by its IP address: a name could be made to point elsewhere"
-        if packed is not None and guarded and packed not in allowed:
-            yield path, "the address is not within the backend's allow_cidrs"
-        if endpoint in seen:
-            yield path, "the endpoint is listed twice"
-        seen.add(endpoint)
-    if backend.sovereign:
-        yield from _vpc(here, backend)
-
-
-def _vpc(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
-    if not PROVIDERS[backend.provider].self_hosted:
-        yield (*here, "trust"), f"{backend.provider} is a third party: trust: vpc is for servers of your own"
-    if not backend.allow_cidrs:
-        yield (*here, "allow_cidrs"), "is required for a vpc backend: the networks its addresses have to be in"
-    for index, cidr in enumerate(backend.allow_cidrs):
-        network = Network.parse(cidr)
-        prefix = network.bits - (network.last - network.first).bit_length()
-        if prefix < _WIDEST_VPC[network.bits]:
-            path = (*here, "allow_cidrs", index)
-            yield path, f"too wide for a private network: expected a prefix of /{_WIDEST_VPC[network.bits]} or longer"
+def _place(name: str, backend: BackendSection, file: ConfigurationFile, context: Context) -> Iterator[Finding]:
+    if backend.region is None:
+        return
+    path = ("backends", name, "region")
+    yield from check_known(path, "region", backend.region, context.names["regions"])
+    region = file.regions.get(backend.region) if context.intact(("regions", backend.region)) else None
+    if region is not None and not (region.countries or region.continents):
+        yield path, f"{backend.region} is no place but what no other region has: name one, or leave this out"
 
 
 def _models(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
-    yield from _empty(("models",), file.models, "model")
+    yield from check_filled(("models",), file.models, "model")
     for name, model in file.models.items():
-        yield from _empty(("models", name, "served_by"), model.served_by, "backend")
+        yield from check_filled(("models", name, "served_by"), model.served_by, "backend")
         for backend, served in model.served_by.items():
             path = ("models", name, "served_by", backend)
-            yield from _known(path, "backend", backend, context.names["backends"])
+            yield from check_known(path, "backend", backend, context.names["backends"])
             if "*" in served.name and "*" not in name:
                 yield path, "the backend's name holds a * and the model's has none to put there"
-
-
-def _known(path: KeyPath, noun: str, name: str, known: Collection[str]) -> Iterator[Finding]:
-    # Where there are none at all, that is the mistake, and it is reported as such.
-    if name not in known and (known or noun != "backend"):
-        yield path, f"there is no {noun} {name}: {suggestion(name, known)}"
 
 
 def _routes(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
@@ -230,12 +112,12 @@ def _routes(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
             yield (*here, DEFAULT), "is required: the backends for regions not listed, [] for none"
         for region, groups in route.regions.items():
             if region != DEFAULT:
-                yield from _known((*here, region), "region", region, context.names["regions"])
+                yield from check_known((*here, region), "region", region, context.names["regions"])
             seen: set[str] = set()
             for place, group in enumerate(groups):
                 for index, backend in enumerate(group):
                     path = (*here, region, place, index)
-                    yield from _known(path, "backend", backend, context.names["backends"])
+                    yield from check_known(path, "backend", backend, context.names["backends"])
                     if backend in seen:
                         yield path, f"{backend} stands in this list twice"
                     seen.add(backend)
@@ -246,7 +128,7 @@ def _tenants(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
     judge = _Tenants(file, context)
     for name, tenant in file.tenants.items():
         here = ("tenants", name)
-        yield from _empty((*here, "keys"), tenant.keys, "key: `hybridproxy key new TENANT` makes one")
+        yield from check_filled((*here, "keys"), tenant.keys, "key: `hybridproxy key new TENANT` makes one")
         for index, digest in enumerate(tenant.keys):
             path = (*here, "keys", index)
             owner = owners.setdefault(digest, path)
@@ -254,7 +136,7 @@ def _tenants(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
                 yield path, f"the same key as {dotted(owner)}: a key belongs to one tenant"
         yield from judge.models(here, tenant)
         if tenant.region is not None:
-            yield from _known((*here, "region"), "region", tenant.region, context.names["regions"])
+            yield from check_known((*here, "region"), "region", tenant.region, context.names["regions"])
         yield from judge.sovereign(here, tenant) if tenant.sovereign else judge.ordinary(here, tenant)
 
 
@@ -284,9 +166,9 @@ class _Tenants:
             if tenant.route is None:
                 yield (*here, "route"), "is required, as there is no route called default"
             else:
-                yield from _known((*here, "route"), "route", route, self.context.names["routes"])
+                yield from check_known((*here, "route"), "route", route, self.context.names["routes"])
         for index, backend in enumerate(tenant.backends or ()):
-            yield from _known((*here, "backends", index), "backend", backend, self.context.names["backends"])
+            yield from check_known((*here, "backends", index), "backend", backend, self.context.names["backends"])
         whole = route in self.listed and self.context.intact(("routes", route))
         if tenant.backends is not None and whole and not self.listed[route].intersection(tenant.backends):
             yield (*here, "backends"), f"the route {route} lists none of these backends"
@@ -331,8 +213,8 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
             yield paths[0], f"{message}{more}"
     for name, route in file.routes.items():
         listed = {backend for groups in route.regions.values() for group in groups for backend in group}
-        continues = any(PROVIDERS[file.backends[backend].provider].continuation for backend in listed)
-        if OnCut.RESUME.value in route.on_cut and not continues:
+        continues = any(PROVIDERS[file.backends[backend].provider].continuation is not None for backend in listed)
+        if OnCut.RESUME in route.on_cut and not continues:
             yield ("routes", name, "on_cut"), "none of the route's backends can continue an answer: resume does nothing"
     for name, backend in file.backends.items():
         if backend.sovereign:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hybridproxy.config.build import settings_of, snapshot_of
-from hybridproxy.config.check import DEFAULT, Context, check, warn
+from hybridproxy.config.check import check, warn
+from hybridproxy.config.context import DEFAULT, Context
 from hybridproxy.config.mistakes import ConfigError, KeyPath
 from hybridproxy.config.schema import ConfigurationFile
 from hybridproxy.config.settings import Configuration
@@ -30,6 +31,7 @@ _STAND_INS: Mapping[tuple[str, ...], Any] = {
     ("admin", "token"): "-",
     ("backends",): {},
     ("backends", "*", "provider"): "openai",
+    ("redis", "url"): "rediss+sentinel://redis/redis",  # the kind that every other option of the section goes with
     ("models",): {},
     ("models", "*", "family"): "other",
     ("models", "*", "served_by"): {},
@@ -44,6 +46,7 @@ _MESSAGES = {
     "dict_type": "expected a mapping, {} for an empty one",
     "list_type": "expected a list",
     "string_type": "expected text: put it in quotes if it looks like something else",
+    "string_too_short": "expected text that is not empty",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
     "bool_type": "expected true or false",

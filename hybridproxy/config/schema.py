@@ -1,12 +1,10 @@
 """The configuration file as pydantic models: which options there are, their types and their defaults.
 
 What one value must look like is checked here; what has to fit together, and that required lists are not empty, in
-`check`. A value of the public
-contract that this version does not do is refused here where ignoring it would change what happens to a call
-(`_only`, `_no_…`), and accepted with a warning where only a feature is missing (`NOT_DONE_YET`).
+`check`. A value of the public contract that this version does not do is refused here where ignoring it would change
+what happens to a call (`_only`, `_no_…`), and accepted with a warning where only a feature is missing (`NOT_DONE_YET`).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,29 +19,26 @@ from hybridproxy.config.values import (
     Digest,
     Duration,
     FamilyName,
+    Hedge,
     Host,
     ModelName,
     ModelPattern,
     Name,
+    OpenTime,
+    Patience,
     Port,
     PositiveDuration,
     ProviderName,
     Secret,
     TenantId,
     Url,
+    Ways,
     Weight,
     Workers,
-    duration,
 )
 from hybridproxy.model.backend import Trust
 from hybridproxy.model.snapshot import OnCut
-
-MAX_PATIENCE = 60.0
-MAX_OPEN = 300.0
-"""Seconds."""
-
-MAX_HEDGE = 0.02
-"""A second attempt for more of the calls than that buys little and loads backends that are slow already."""
+from hybridproxy.resilience.breaker import DEFAULT_RULES
 
 NOT_DONE_YET: Mapping[tuple[str, ...], str] = {
     ("audit",): "no audit record is written in this version",
@@ -85,43 +80,6 @@ def _only_list(available: str, *planned: str) -> Callable[[Any], list[str]]:
 def _no_tls(value: Any) -> None:
     if value is not None:
         raise ValueError("not available in this version: put a load balancer that ends TLS in front")
-
-
-def _patience(value: Any) -> float:
-    seconds = duration(value)
-    if seconds > MAX_PATIENCE:
-        raise ValueError(f"expected at most {MAX_PATIENCE:g}s: a caller waits for it")
-    return seconds
-
-
-def _open_time(value: Any) -> float:
-    seconds = duration(value)
-    if not 0 < seconds <= MAX_OPEN:
-        raise ValueError(f"expected a duration above 0s and at most {MAX_OPEN:g}s")
-    return seconds
-
-
-def _on_cut(value: Any) -> list[str]:
-    words = [way.value for way in OnCut]
-    if not isinstance(value, list) or not value or not all(word in words for word in value):
-        raise ValueError(f"expected a list of {', '.join(words)}, in the order to try them")
-    if len(set(value)) < len(value):
-        raise ValueError("a word stands in the list twice")
-    if OnCut.ERROR.value in value[:-1]:
-        raise ValueError("nothing is tried after error: let it stand last")
-    return [*value] if value[-1] == OnCut.ERROR.value else [*value, OnCut.ERROR.value]
-
-
-def _hedge(value: Any) -> float:
-    if value == "off":
-        return 0.0
-    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?) ?%", value) if isinstance(value, str) else None
-    share = float(match[1]) / 100 if match else 0.0
-    if not 0 < share <= MAX_HEDGE:
-        raise ValueError(
-            f"expected off, or the share of calls that may be hedged: above 0% and at most {MAX_HEDGE:.0%}"
-        )
-    return share
 
 
 def _named(value: Any) -> Any:
@@ -175,7 +133,13 @@ class TlsSection(Section):
 class RedisSection(Section):
     """What replicas share."""
 
-    url: Annotated[RedisUrl, PlainValidator(redis_url, json_schema_input_type=str)] = Field(repr=False)
+    url: Annotated[
+        RedisUrl,
+        PlainValidator(
+            redis_url,
+            json_schema_input_type=Annotated[str, Field(pattern=r"^rediss?(\+(sentinel|cluster))?://|^\$\{")],
+        ),
+    ] = Field(repr=False)
     name: Name = "default"
     sentinel_password: Secret | None = Field(None, repr=False)
     tls: TlsSection = TlsSection()
@@ -184,8 +148,8 @@ class RedisSection(Section):
 class BreakerSection(Section):
     """How long a target that keeps failing is left alone: at first, and at most."""
 
-    open_for: Annotated[float, PlainValidator(_open_time, json_schema_input_type=str | float)] = 5.0
-    open_max: Annotated[float, PlainValidator(_open_time, json_schema_input_type=str | float)] = 15.0
+    open_for: OpenTime = DEFAULT_RULES.open_for
+    open_max: OpenTime = DEFAULT_RULES.open_max
 
 
 class GeoSection(Section):
@@ -240,8 +204,8 @@ class Budget(Section):
 class Price(Section):
     """US dollars for a million tokens."""
 
-    input: float = Field(ge=0, allow_inf_nan=False)
-    output: float = Field(ge=0, allow_inf_nan=False)
+    input: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
+    output: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
 
 
 class BackendSection(Section):
@@ -301,12 +265,9 @@ class RouteSection(Section):
         list[str],
         PlainValidator(_only_list("order", "latency", "price", "fresh"), json_schema_input_type=list[Literal["order"]]),
     ] = ["order"]
-    patience: Annotated[float, PlainValidator(_patience, json_schema_input_type=str | float)] = 0.0
-    on_cut: Annotated[
-        list[str],
-        PlainValidator(_on_cut, json_schema_input_type=list[Literal["resume", "replay", "error"]]),
-    ] = [OnCut.ERROR.value]
-    hedge: Annotated[float, PlainValidator(_hedge, json_schema_input_type=str)] = 0.0
+    patience: Patience = 0.0
+    on_cut: Ways = (OnCut.ERROR,)
+    hedge: Hedge = Field(0.0, json_schema_extra={"default": "off"})
     timeouts: RouteTimeouts = RouteTimeouts()
 
 

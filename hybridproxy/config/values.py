@@ -17,16 +17,25 @@ from geo.countries import CONTINENT_OF
 from geo.networks import Network, pack, text
 from hybridproxy.families import FAMILIES
 from hybridproxy.model.backend import Endpoint
+from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
 
 MAX_DURATION = 86_400.0
 """Seconds; a day is longer than any call, connection or drain."""
+
+MAX_PATIENCE = 60.0
+MAX_OPEN = 300.0
+"""Seconds."""
+
+MAX_HEDGE = 0.02
+"""Asking twice for more of the calls buys little, and loads backends that are slow already."""
 
 MAX_BODY = 64_000_000
 """Bytes. DashScope, the most generous upstream, takes 64 MiB (its rate-limit page, 2026)."""
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,9})?) ?%")
 _SIZE = re.compile(r"([0-9]{1,12}) ?(B|kB|KB|MB|KiB|MiB)")
 _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1_000_000, "KiB": 1024, "MiB": 1_048_576}
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -64,6 +73,46 @@ def positive_duration(value: Any) -> float:
     if seconds == 0:
         raise ValueError("expected a duration longer than 0")
     return seconds
+
+
+def patience(value: Any) -> float:
+    """Return seconds a call may wait for one backend."""
+    seconds = duration(value)
+    if seconds > MAX_PATIENCE:
+        raise ValueError(f"expected at most {MAX_PATIENCE:g}s: a caller waits for it")
+    return seconds
+
+
+def open_time(value: Any) -> float:
+    """Return seconds a target is left alone."""
+    seconds = positive_duration(value)
+    if seconds > MAX_OPEN:
+        raise ValueError(f"expected at most {MAX_OPEN / 60:g}m: callers do without the backend for so long")
+    return seconds
+
+
+def on_cut(value: Any) -> tuple[OnCut, ...]:
+    """Return what is tried when a stream breaks, in its order; whatever that is, the caller is told at last."""
+    words = [way.value for way in OnCut]
+    if not isinstance(value, list) or not value or not all(word in words for word in value):
+        raise ValueError(f"expected a list of {', '.join(words)}, in the order to try them")
+    if len(set(value)) < len(value):
+        raise ValueError("a word stands in the list twice")
+    ways = tuple(map(OnCut, value))
+    if OnCut.ERROR in ways[:-1]:
+        raise ValueError("nothing is tried after error: let it stand last")
+    return ways if ways[-1] is OnCut.ERROR else (*ways, OnCut.ERROR)
+
+
+def hedge(value: Any) -> float:
+    """Return a share of calls from `2%`, none from `off`."""
+    if value == "off":
+        return 0.0
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share <= MAX_HEDGE:
+        raise ValueError(f"expected off, or a share of the calls such as 1%: above 0% and at most {MAX_HEDGE:.0%}")
+    return share
 
 
 def body_size(value: Any) -> int:
@@ -213,6 +262,25 @@ _PortText = Annotated[int, Field(ge=0, le=65535)] | _Env
 
 Duration = Annotated[float, PlainValidator(duration, json_schema_input_type=_DurationText)]
 PositiveDuration = Annotated[float, PlainValidator(positive_duration, json_schema_input_type=_DurationText)]
+Patience = Annotated[float, PlainValidator(patience, json_schema_input_type=_DurationText)]
+OpenTime = Annotated[float, PlainValidator(open_time, json_schema_input_type=_DurationText)]
+Ways = Annotated[
+    tuple[OnCut, ...],
+    PlainValidator(
+        on_cut,
+        json_schema_input_type=Annotated[
+            list[Annotated[str, Field(json_schema_extra={"enum": [way.value for way in OnCut]})]],
+            Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        ],
+    ),
+]
+Hedge = Annotated[
+    float,
+    PlainValidator(
+        hedge,
+        json_schema_input_type=Annotated[str, Field(pattern=rf"^(off|{_SHARE.pattern})$", examples=["off", "2%"])],
+    ),
+]
 BodySize = Annotated[int, PlainValidator(body_size, json_schema_input_type=Annotated[int, Field(ge=1)] | str)]
 Weight = Annotated[float, PlainValidator(weight, json_schema_input_type=Annotated[float, Field(gt=0, le=1e6)])]
 Port = Annotated[int, PlainValidator(port, json_schema_input_type=_PortText)]

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hybridproxy.demo.ports import HOST
@@ -34,6 +35,32 @@ def behave(port: int, settings: dict[str, Any]) -> None:
         raise DemoError(f"the simulated upstream at port {port} refused its settings: {body.decode(errors='replace')}")
 
 
+def takes(port: int, settings: dict[str, Any]) -> bool:
+    """Return whether a simulated upstream is there by now and took its settings."""
+    try:
+        return _request(port, "PUT", "/_sim/behaviour", json.dumps(settings).encode())[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def text(port: int, path: str, headers: Mapping[str, str]) -> str | None:
+    """Return the page at a path, None when there is none."""
+    try:
+        status, body = _request(port, "GET", path, headers=headers)
+    except (OSError, http.client.HTTPException):
+        return None
+    return body.decode(errors="replace") if status == 200 else None
+
+
+def post(port: int, path: str, value: Any, headers: Mapping[str, str]) -> Any:
+    """Send a JSON value; return the one that comes back, None when none does."""
+    try:
+        status, body = _request(port, "POST", path, json.dumps(value).encode(), headers)
+        return json.loads(body) if status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+
+
 def requests_seen(port: int) -> int | None:
     """Return how many requests a simulated upstream has had, None when there is none at the port."""
     try:
@@ -43,10 +70,12 @@ def requests_seen(port: int) -> int | None:
         return None
 
 
-def _request(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+def _request(
+    port: int, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(HOST, port, timeout=TIMEOUT)
     try:
-        connection.request(method, path, body, {"connection": "close"})
+        connection.request(method, path, body, {"connection": "close", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

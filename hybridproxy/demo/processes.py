@@ -65,6 +65,13 @@ class Child:
         if self._process is not None:
             self._process.terminate()
 
+    def kill(self) -> None:
+        """End it as a power cut would: it says good-bye to nobody."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def reap(self, deadline: float) -> None:
         """Wait for its end until `deadline` (monotonic seconds), then kill it."""
         if self._process is None:
@@ -134,6 +141,12 @@ class Processes:
         """
         for child in self._children:
             child.check()
+
+    def kill(self, child: Child) -> None:
+        """End a child at once; its connections break, and nothing listens at its port any more."""
+        with self._interrupts.held():
+            child.kill()
+            self._children.remove(child)
 
     def stop(self, *children: Child) -> None:
         """Stop these children, or all: the youngest is asked first, and what does not end in time is killed."""

@@ -9,6 +9,7 @@ from hybridproxy.demo import ports as ports_module
 from hybridproxy.demo.engine import PACKAGES as ENGINE_PACKAGES
 from hybridproxy.demo.interrupts import Interrupts
 from hybridproxy.demo.invitation import invitation
+from hybridproxy.demo.outage import outage
 from hybridproxy.demo.outcome import mismatches
 from hybridproxy.demo.ports import HOST, Ports
 from hybridproxy.demo.problem import ChildError, DemoError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from hybridproxy.demo.callers import Callers
 
 FINE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
+TOTAL: Final = len(STEPS) + 1
+"""Steps with one call each, and the outage."""
+
 WATCH: Final = 0.3
 """Seconds between two looks at the programs while the demo stays up."""
 
@@ -90,6 +94,7 @@ def _demo(options: Options, screen: Screen, processes: Processes) -> int:
         callers = Callers(ports.data)
         wrong = [_step(n, step, stage, workspace, callers, screen) for n, step in enumerate(STEPS, start=1)]
         callers.close()
+        wrong.append(outage(TOTAL, stage, workspace, screen))
         status = _verdict(screen, sum(wrong))
         if options.wait:
             screen.say()
@@ -116,7 +121,7 @@ def _step(number: int, step: Step, stage: Stage, workspace: Workspace, callers: 
     """Make one step; return whether anything was not as expected."""
     from hybridproxy.demo.callers import MODEL  # noqa: PLC0415 - as above
 
-    screen.begin(number, len(STEPS), step, MODEL)
+    screen.begin(number, TOTAL, step, MODEL)
     before = stage.counts()
     if step.trouble is not None:
         stage.make(step.trouble)
@@ -133,9 +138,9 @@ def _step(number: int, step: Step, stage: Stage, workspace: Workspace, callers: 
 def _verdict(screen: Screen, wrong: int) -> int:
     screen.say()
     if wrong:
-        screen.say(f"{wrong} of {len(STEPS)} steps did not go as they must.", style="bold red")
+        screen.say(f"{wrong} of {TOTAL} steps did not go as they must.", style="bold red")
         return FAILED
-    screen.say(f"All {len(STEPS)} steps went as they must.", style="bold")
+    screen.say(f"All {TOTAL} steps went as they must.", style="bold")
     return FINE
 
 

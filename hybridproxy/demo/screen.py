@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hybridproxy.demo.chart import LiveChart, PlainLog, Show
 from hybridproxy.demo.outcome import Outcome
 from hybridproxy.demo.tour import Step
 
@@ -37,6 +38,10 @@ class Screen:
         """Whether somebody watches."""
         return self._console.is_terminal
 
+    def show(self) -> Show:
+        """Return where an outage is shown: a chart that moves, or where nobody watches a log."""
+        return LiveChart(self._console) if self.is_terminal else PlainLog(self._console)
+
     def say(self, text: str = "", style: str = "") -> None:
         """Write a line of running text."""
         self._end_text()
@@ -49,12 +54,16 @@ class Screen:
 
     def begin(self, number: int, total: int, step: Step, model: str) -> None:
         """Announce a step: headline, what is broken, who calls."""
-        self.say()
-        self.say(f"{number}/{total}  {step.headline}", style="bold")
+        self.headline(number, total, step.headline)
         if step.trouble is not None:
-            self._labelled("broken", step.trouble.words, style="yellow")
+            self.labelled("broken", step.trouble.words, style="yellow")
         caller = step.caller
-        self._labelled("call", f"{caller.tenant}, from {caller.address} ({caller.place}), model {model}, streamed")
+        self.labelled("call", f"{caller.tenant}, from {caller.address} ({caller.place}), model {model}, streamed")
+
+    def headline(self, number: int, total: int, headline: str) -> None:
+        """Write the first line of a step."""
+        self.say()
+        self.say(f"{number}/{total}  {headline}", style="bold")
 
     def text(self, piece: str) -> None:
         """Write a piece of the answer as it arrives."""
@@ -67,20 +76,33 @@ class Screen:
         """Show what came of a step, the decision, and whether it was the expected one."""
         self._end_text()
         if outcome.message:
-            self._labelled("error", f"{outcome.code}: {outcome.message}", style="red")
+            self.labelled("error", f"{outcome.code}: {outcome.message}", style="red")
         who = "the proxy itself" if outcome.backend == "none" else outcome.backend
         where = f"{outcome.status} from {who}, region {outcome.region}"
-        self._labelled("result", f"{where}, attempts {outcome.attempts}, {outcome.seconds:.2f} s")
+        self.labelled("result", f"{where}, attempts {outcome.attempts}, {outcome.seconds:.2f} s")
         self._decision(outcome, asked)
-        self._labelled("why", step.why)
-        for mistake in wrong:
-            self._labelled("WRONG", mistake, style="bold red")
+        self.labelled("why", step.why)
+        self.wrong(wrong)
+
+    def wrong(self, mistakes: Sequence[str]) -> None:
+        """Say what did not go as it must."""
+        for mistake in mistakes:
+            self.labelled("WRONG", mistake, style="bold red")
 
     def problem(self, text: str) -> None:
         """Say what keeps the demo from going on."""
         self.say()
         for line in text.splitlines():
             self.line(printable(line), style="red")
+
+    def labelled(self, label: str, text: str, style: str = "") -> None:
+        """Write a text with a word before it; what is too long for a line goes on under its beginning."""
+        self._end_text()
+        grid = Table.grid(padding=(0, 0))
+        grid.add_column(width=LABEL)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(label, style=style or "dim"), Text(printable(text), style=style))
+        self._console.print(Padding(grid, (0, 0, 0, INDENT), expand=False))
 
     def _decision(self, outcome: Outcome, asked: Mapping[str, int | None]) -> None:
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
@@ -99,14 +121,6 @@ class Screen:
                 table.add_row(name, Text("–", style="dim"), "not looked at", _count(count))
         indent = INDENT if self._console.width < NARROW else INDENT + LABEL
         self._console.print(Padding(table, (0, 0, 0, indent), expand=False))
-
-    def _labelled(self, label: str, text: str, style: str = "") -> None:
-        self._end_text()
-        grid = Table.grid(padding=(0, 0))
-        grid.add_column(width=LABEL)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(label, style=style or "dim"), Text(printable(text), style=style))
-        self._console.print(Padding(grid, (0, 0, 0, INDENT), expand=False))
 
     def _end_text(self) -> None:
         if self._streaming:

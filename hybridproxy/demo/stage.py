@@ -1,11 +1,15 @@
-"""The demo's programs: the upstreams, the VPC's engine and the proxy, and how trouble is made among them."""
+"""The demo's programs: the upstreams, the VPC's engine and the proxy, and how trouble is made among them.
+
+Singapore's upstream and the VPC's engine are processes of their own, so that they can really be down.
+"""
 
 import os
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from hybridproxy.demo import local_http
+from hybridproxy.demo.judgement import AWAY, HOME
 from hybridproxy.demo.ports import Ports
 from hybridproxy.demo.processes import Child, Processes
 from hybridproxy.demo.tour import VPC, Trouble
@@ -23,7 +27,7 @@ PACE_MS: Final = 40
 
 
 class Stage:
-    """The programs of one run. The VPC's engine is a process of its own, so that it can really be down."""
+    """The programs of one run."""
 
     def __init__(self, ports: Ports, workspace: Workspace, processes: Processes, *, real: bool, paced: bool) -> None:
         """Describe the programs; `start` starts them."""
@@ -37,9 +41,12 @@ class Stage:
         engine = ["hybridproxy.demo.engine", "--port", str(vpc_port)]
         if not real:
             engine = ["hybridproxy.simulator", f"{VPC}={PROVIDERS[VPC]}:{vpc_port}"]
-        simulators = ["hybridproxy.simulator", *(f"{n}={PROVIDERS[n]}:{port}" for n, port in third_parties.items())]
+        singapore = ["hybridproxy.simulator", f"{HOME}={PROVIDERS[HOME]}:{ports.upstreams[HOME]}"]
+        others = [f"{name}={PROVIDERS[name]}:{port}" for name, port in third_parties.items() if name != HOME]
+        simulators = ["hybridproxy.simulator", *others]
         serve = ["hybridproxy", "serve", "--config", str(workspace.config)]
         self.upstreams = Child("upstreams", [*python, *simulators], os.environ, workspace.log("upstreams"))
+        self.singapore = Child(HOME, [*python, *singapore], os.environ, workspace.log(HOME))
         self.engine = Child(VPC, [*python, *engine], os.environ, workspace.log(VPC))
         self.proxy = Child("proxy", [*python, *serve], workspace.environment(), workspace.log("proxy"))
         self._simulated = dict(ports.upstreams) if not real else third_parties
@@ -51,7 +58,7 @@ class Stage:
             ChildError: a program cannot be started.
 
         """
-        for child in (self.upstreams, self.engine, self.proxy):
+        for child in (self.upstreams, self.singapore, self.engine, self.proxy):
             self._processes.start(child)
 
     def wait_ready(self) -> None:
@@ -95,6 +102,33 @@ class Stage:
             self._wait_for_engine()
             if not self.real:
                 local_http.behave(self.ports.upstreams[VPC], self._pace)
+
+    def say(self, settings: dict[str, Any] | None) -> None:
+        """Give Singapore's upstream and the one that takes over the same settings; None: as in the other steps.
+
+        Raises:
+            DemoError: they do not take them.
+
+        """
+        for name in (HOME, AWAY):
+            local_http.behave(self.ports.upstreams[name], self._pace if settings is None else settings)
+
+    def cut_singapore(self) -> None:
+        """Cut Singapore off: its process is killed by its id, so connections break and new ones are refused."""
+        self._processes.kill(self.singapore)
+
+    def restore_singapore(self) -> None:
+        """Start Singapore again at the same port; `singapore_says` tells when it is there.
+
+        Raises:
+            ChildError: it cannot be started.
+
+        """
+        self._processes.start(self.singapore)
+
+    def singapore_says(self, settings: dict[str, Any]) -> bool:
+        """Return whether Singapore is there again and took its settings."""
+        return local_http.takes(self.ports.upstreams[HOME], settings)
 
     def counts(self) -> dict[str, int | None]:
         """Return how many requests each upstream has had; None where it cannot tell, being real or stopped."""

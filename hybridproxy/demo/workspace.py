@@ -15,7 +15,7 @@ from hybridproxy.config.keys import new_key
 from hybridproxy.demo.ports import DEFAULTS, Ports
 from hybridproxy.demo.problem import DemoError
 
-TENANTS: Final = ("shop", "bank")
+TENANTS: Final = ("shop", "bank", "chat")
 BACKEND_KEYS: Final = ("DASHSCOPE_API_KEY", "TOGETHER_API_KEY", "OPENROUTER_API_KEY", "VPC_API_KEY")
 ADMIN_TOKEN: Final = "HYBRIDPROXY_ADMIN_TOKEN"  # noqa: S105 - a variable's name
 NOT_A_KEY: Final = "not-a-real-key"

@@ -282,7 +282,9 @@ class Driver(Generic[B]):
         self._set_deadline()
 
     def _observe(self, command: Observe) -> None:
-        made = self._made[command.n]
+        made = self._made.get(command.n)
+        if made is None:
+            return  # it was never made: its refusal waited behind another event
         key, fault, health = made.target.health_key, command.fault, self._parts.health
         if command.verdict is Verdict.OK and made.epoch is None:
             health.good(key, command.signal)
@@ -299,7 +301,9 @@ class Driver(Generic[B]):
         health.note(key, outcome, fault, self._operation)
 
     def _cancel(self, command: CancelAttempt) -> None:
-        made = self._made[command.n]
+        made = self._made.get(command.n)
+        if made is None:
+            return
         if made.attempt.exchange is not None:
             made.attempt.exchange.cancel()
         if self.first_output is not None and not self.seams and self._flowing is not made:  # the loser of a hedge

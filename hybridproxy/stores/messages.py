@@ -61,8 +61,8 @@ class Request:
         marks: those of which Redis has no version as new: version, until, reason.
         take: targets for which it wants the right to probe: for so long, the epoch it knows.
         renew: rights it wants to keep: the epoch, for so long.
-        done: rights it gives back: the epoch, 1 if its probes were good, milliseconds to stay open.
-        reset: targets of which an operator wants everything forgotten: the epoch it knows.
+        done: rights it gives back: the epoch, 1 if its probes were good, milliseconds to stay open, since when.
+        reset: targets of which an operator wants everything forgotten: the epoch it knows, since when.
 
     """
 
@@ -72,8 +72,8 @@ class Request:
     marks: dict[str, tuple[int, int, str]]
     take: dict[str, tuple[int, int]]
     renew: dict[str, tuple[int, int]]
-    done: dict[str, tuple[int, int, int]]
-    reset: dict[str, int]
+    done: dict[str, tuple[int, int, int, int]]
+    reset: dict[str, tuple[int, int]]
 
     def encoded(self) -> bytes:
         """Return what is sent."""

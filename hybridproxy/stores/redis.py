@@ -71,8 +71,8 @@ class Server:
         """Run a script on one key; return what it returns.
 
         Raises:
-            Exception: it did not work: redis.RedisError, OSError (TimeoutError is one), or, of bytes that were spoiled on
-                the way, what redis-py makes of them.
+            Exception: it did not work: redis.RedisError, OSError (TimeoutError is one), or, of bytes that were spoiled
+                on the way, what redis-py makes of them.
 
         """
         try:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.value import value
 from hybridproxy.stores.memory import MemoryHealth
-from hybridproxy.stores.messages import AHEAD, MAX_LEASE, MAX_NUMBER, MAX_SHARED, Reply, digest, milliseconds
+from hybridproxy.stores.messages import AHEAD, MAX_LEASE, MAX_NUMBER, MAX_SHARED, TOLD, Reply, digest, milliseconds
+
+Done = tuple[int, int, int, int]
+"""See `messages.Request`."""
 
 
 @dataclass(slots=True)
@@ -35,11 +38,12 @@ class Wish:
 
 @value
 class Result:
-    """What came of a right: the target was closed, or stays open until then."""
+    """What came of a right, and when: the target was closed, or stays open until then."""
 
     epoch: int
     closed: bool
     until: float
+    at: float
 
 
 class Rights:
@@ -83,8 +87,9 @@ class Rights:
         if mine is None or mine.epoch != epoch:
             return
         del self._mine[key]
+        now = self._now()
         if mine.shared:
-            self._results[key] = Result(epoch, closed, self._now() + open_for)
+            self._results[key] = Result(epoch, closed, now + open_for, now)
             self._wake()
 
     def has_news_of(self, key: HealthKey) -> bool:
@@ -93,7 +98,7 @@ class Rights:
 
     # ---- what the sync calls ----
 
-    def asked(self) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
+    def asked(self) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]], dict[str, Done]]:
         """Return what to send: rights to take, to renew, and results."""
         take, renew = {}, {}
         for key, wish in self._wishes.items():
@@ -104,10 +109,11 @@ class Rights:
             else:
                 renew[digest(key)] = (wish.epoch, seconds)
         now, self._sent = self._now(), dict(self._results)
-        done = {
-            digest(key): (result.epoch, int(result.closed), milliseconds(result.until - now, MAX_SHARED))
-            for key, result in self._sent.items()
-        }
+        done: dict[str, Done] = {}
+        for key, result in self._sent.items():
+            closed = int(result.closed and now - result.at < TOLD)  # later than that nobody would hear it
+            left, age = milliseconds(result.until - now, MAX_SHARED), milliseconds(now - result.at, TOLD)
+            done[digest(key)] = (result.epoch, closed, left, age)
         return take, renew, done
 
     def answered(self, reply: Reply, live: int) -> None:
@@ -158,7 +164,7 @@ class Rights:
         if epoch is None or not known < epoch <= max(server_now, known) + AHEAD:
             _answer(wish, None)
         elif wish.answer.done():  # whoever asked was cancelled
-            self._results[key] = Result(epoch, closed=False, until=0.0)
+            self._results[key] = Result(epoch, closed=False, until=0.0, at=self._now())
         else:
             self._mine[key] = Right(epoch, self._now() + wish.seconds, shared=True)
             _answer(wish, epoch)

@@ -60,6 +60,9 @@ GAP: Final = 0.26
 """Seconds between two round trips; a little over a quarter, so that no second sees five."""
 
 FIRST_RETRY, LAST_RETRY = 1.0, 5.0
+SLACK: Final = 0.25
+"""Seconds; an end that is told as so little later is an echo of the one we know, late by a busy loop and the way."""
+
 QUIET: Final = 10.0
 """Seconds between two log lines of one sort."""
 
@@ -119,7 +122,7 @@ class SharedHealth:
         self._server = Server(settings)
         self._key = f"{{hp:{settings.name}}}:health"
         self._found_out: dict[HealthKey, float] = {}  # open by our own judgement, since
-        self._reset: dict[HealthKey, int] = {}  # forgotten by an operator's word, not told yet
+        self._reset: dict[HealthKey, tuple[int, float]] = {}  # its epoch, since when: an operator's word, not told yet
         self._versions: dict[str, int] = {}  # of the marks in Redis
         self._hearing = False
         self._retries = 0
@@ -179,7 +182,7 @@ class SharedHealth:
         if state.phase is Phase.CLOSED:
             self._found_out.pop(key, None)
             if state.closed_at == -FOREVER:
-                self._reset[key] = state.epoch
+                self._reset[key] = (state.epoch, self._now())
         elif change.before is Phase.CLOSED and not self._hearing and state.reason != MarkKind.TRIP.value:
             self._found_out[key] = self._now()
         if not self._hearing:
@@ -189,7 +192,7 @@ class SharedHealth:
         if mark.kind is MarkKind.RESET and not heard:  # it is about to be forgotten: cool-offs too
             for key in _targets(self._health.view):
                 if key[0] == mark.key[1]:
-                    self._reset[key] = self._health.state(key).epoch
+                    self._reset[key] = (self._health.state(key).epoch, self._now())
         self._wake()
 
     # ---- one sync ----
@@ -210,8 +213,8 @@ class SharedHealth:
         if self._lost:
             self._lost = False
             self._log("redis.found")
-        for key, epoch in reset.items():
-            if self._reset.get(key) == epoch:
+        for key, word in reset.items():
+            if self._reset.get(key) == word:
                 del self._reset[key]
         self.rights.answered(reply, self.live)
         with self._listening():
@@ -220,7 +223,7 @@ class SharedHealth:
             self._poison(reply.junk, "fields were removed that no worker wrote")
         return True
 
-    def _request(self, reset: dict[HealthKey, int]) -> Request:
+    def _request(self, reset: dict[HealthKey, tuple[int, float]]) -> Request:
         now, health = self._now(), self._health
         for key in [key for key in self._found_out if health.state(key).phase is Phase.CLOSED]:  # it was forgotten
             del self._found_out[key]
@@ -240,7 +243,9 @@ class SharedHealth:
             if self._versions.get(mark_id(mark), 0) < mark.version and len(marks) < MOST:
                 marks[mark_id(mark)] = shared_mark(mark)
         take, renew, done = self.rights.asked()
-        forget = {digest(key): _number(epoch) for key, epoch in reset.items()}
+        forget = {
+            digest(key): (_number(epoch), milliseconds(now - since, TOLD)) for key, (epoch, since) in reset.items()
+        }
         return Request(self._worker, votes, cool, marks, take, renew, done, forget)
 
     def _hear(self, reply: Reply, elapsed: float) -> None:
@@ -261,9 +266,8 @@ class SharedHealth:
                 self._hear_of(key, verdict, reply.now, elapsed)
         for name, left in reply.cools.items():
             key = keys.get(name)
-            if key is not None and key not in self._reset and left > elapsed:
-                throttled = Outcome(Signal.START, Verdict.THROTTLE, "other replicas are throttled", left - elapsed)
-                self._health.step(key, throttled)
+            if key is not None and key not in self._reset:
+                self._hear_throttled(key, left - elapsed)
 
     def _hear_of(self, key: HealthKey, verdict: Verdicts, now: int, elapsed: float) -> None:
         state, asked_at = self._health.state(key), self._now() - elapsed
@@ -271,11 +275,17 @@ class SharedHealth:
             self._poison(1, "an epoch is ahead of its time")
         elif verdict.phase == "open":
             until = asked_at + verdict.seconds
-            if state.phase is not Phase.OPEN or until > max(state.until, self._now()):
+            if state.phase is not Phase.OPEN or until > max(state.until, self._now()) + SLACK:
                 seconds, reason = max(0.0, until - self._now()), FOUND_OUT[verdict.unreachable]
                 self._health.step(key, breaker.HeardOpen(seconds, verdict.epoch, reason))
         elif asked_at - (TOLD - verdict.seconds) > self._found_out.get(key, -FOREVER):
             self._health.step(key, breaker.HeardClosed(verdict.epoch))
+
+    def _hear_throttled(self, key: HealthKey, wait: float) -> None:
+        known = max(self._health.state(key).cool_until - self._now(), 0.0)
+        if wait > known + SLACK:
+            throttled = Outcome(Signal.START, Verdict.THROTTLE, "other replicas are throttled", wait)
+            self._health.step(key, throttled)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

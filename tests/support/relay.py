@@ -251,6 +251,7 @@ class Relay:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
+        self._accept()  # who was connected before keeps the connection
         before, self._faults = self._faults.connects, faults
         for link in self.live:
             link.up.begin()
@@ -316,15 +317,14 @@ class Relay:
     def _close_listener(self) -> None:
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener.fileno())
-            if not self._fillers:
-                self._accept()  # who was connected before keeps the connection
             self._listener.close()
             self._listener = None
         while self._fillers:
             self._fillers.pop().close()
 
     def _accept(self) -> None:
-        assert self._listener is not None
+        if self._listener is None or self._fillers:
+            return
         with contextlib.suppress(BlockingIOError):
             while True:
                 client, _ = self._listener.accept()

@@ -139,8 +139,11 @@ local function forget_votes(id)
   votes[id] = nil
 end
 
-local function close(id, t)
-  t.phase, t.till, t.epoch, t.why = 'closed', now + TOLD, next_number(t), '-'
+-- It closed so long ago: what opened since stands, but for a second, since numbers may be ahead of the clock. Does that
+-- close what it should not, whoever found it out votes again.
+local function close(id, t, age)
+  if t.phase == 'open' and t.epoch > now - age + 1000 then return end
+  t.phase, t.till, t.epoch, t.why = 'closed', now - age + TOLD, next_number(t), '-'
   forget_votes(id)
 end
 
@@ -172,26 +175,26 @@ local seen = stored['w ' .. me]
 if not seen then live = live + 1 end
 if not seen or tonumber(seen) < now - 1000 then put('w ' .. me, now) end
 
+for id, said in pairs(sent.reset) do -- an operator's word; before our results, which would make us look unaware
+  local t, epoch, age = targets[id] or new(), said[1], said[2]
+  if not unaware(id, epoch) then
+    close(id, t, age)
+    save(id, t)
+    cools[id] = nil
+    remove('c ' .. id)
+  end
+end
+
 for id, said in pairs(sent.done) do -- the result of a probe counts only under the last right, of its owner
-  local t, epoch, closed, open_for = targets[id], said[1], said[2], said[3]
+  local t, epoch, closed, open_for, age = targets[id], said[1], said[2], said[3], said[4]
   if t and t.right == epoch and t.owner == me then
     t.owner, t.lease = '-', now
     if closed == 1 then
-      close(id, t)
+      close(id, t, age)
     elseif t.phase == 'open' and open_for > 0 then
       t.till = now + open_for
     end
     save(id, t)
-  end
-end
-
-for id, epoch in pairs(sent.reset) do -- an operator's word
-  if not unaware(id, epoch) then
-    local t = targets[id] or new()
-    close(id, t)
-    save(id, t)
-    cools[id] = nil
-    remove('c ' .. id)
   end
 end
 

@@ -1,15 +1,27 @@
-"""A configuration file, and the command line called as a user calls it."""
+"""A configuration file, the command line called as a user calls it, and an admin port for it to talk to."""
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 from typer.testing import CliRunner, Result
 
+from geo.database import CountryDatabase
+from geo.locate import Locator
+from hybridproxy.admin.server import admin_app
 from hybridproxy.cli.main import app
+from hybridproxy.config.load import load
+from hybridproxy.gateway.operator import Operator
+from hybridproxy.gateway.running import Running
+from hybridproxy.stores.memory import MemoryHealth
 
 Run = Callable[..., Result]
+Admin = Callable[..., AbstractAsyncContextManager[MemoryHealth]]
 
 SHOP = "hp_" + "s" * 43
 CONFIG = f"""\
@@ -20,7 +32,7 @@ regions:
   asia: {{continents: [AS]}}
   default: {{}}
 backends:
-  sg: {{provider: openai, base_url: "https://sg.example/v1", api_key: "${{UPSTREAM}}"}}
+  sg: {{provider: openai, base_url: "https://sg.example/v1", api_key: "${{UPSTREAM}}", region: asia}}
   us: {{provider: openai, base_url: "https://us.example/v1", api_key: "${{UPSTREAM}}"}}
   vpc: {{provider: vllm, trust: vpc, endpoints: ["https://10.0.3.1"], allow_cidrs: [10.0.3.0/24]}}
 models:
@@ -56,3 +68,49 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
     return call
+
+
+@pytest.fixture
+def admin(file: Path) -> Admin:
+    """An admin port that runs with the file, which is told the port; gives the health its orders are for."""
+
+    @asynccontextmanager
+    async def serve(
+        mistakes: tuple[str, ...] = (),
+        *,
+        token: str = "admin-token-of-tests",
+        shared: dict[str, Any] | None = None,
+    ) -> AsyncIterator[MemoryHealth]:
+        async def reload() -> list[str]:
+            return list(mistakes)
+
+        configuration = load(file, os.environ)
+        running = Running(configuration.snapshot, configuration.settings, Locator(CountryDatabase.open(None)))
+        health = MemoryHealth(lambda: 1000.0, lambda: 1_790_000_000.0, lambda: 0.5)
+        operator = Operator(
+            health,
+            running=lambda: running,
+            shared=lambda: shared,
+            under_way=lambda: {"calls": 2},
+            log=lambda event, **fields: None,
+            now=lambda: 1000.0,
+            wall=lambda: 1_790_000_000.0,
+        )
+        server = admin_app(
+            token=token, metrics=lambda: b"", explain=lambda described: described, reload=reload, operator=operator
+        )
+        runner = web.AppRunner(server)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        use_port(file, runner.addresses[0][1])
+        try:
+            yield health
+        finally:
+            await runner.cleanup()
+
+    return serve
+
+
+def use_port(file: Path, port: int) -> None:
+    """Put the admin port into the file."""
+    file.write_text(file.read_text().replace("host: 127.0.0.1, port: 8081", f"host: 127.0.0.1, port: {port}"))

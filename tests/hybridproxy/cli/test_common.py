@@ -31,8 +31,12 @@ def test_an_empty_variable_counts_as_unset(file: Path, run: Run, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "command", [["check"], ["serve"], ["models"], ["reload"], ["explain", "--tenant", "shop", "--model", "qwen"]]
-)
+    "command",
+    [
+        ["check"], ["serve"], ["models"], ["reload"], ["state"], ["undrain", "sg"],
+        ["explain", "--tenant", "shop", "--model", "qwen"],
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("place", ["nowhere.yaml", "a-folder"])
 def test_no_file_is_misuse(command: list[str], place: str, file: Path, run: Run) -> None:
     """A file that is not there, or is none, is named with both ways to give one."""
@@ -54,8 +58,11 @@ def test_without_any_file_the_default_is_named(file: Path, run: Run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["check"], ["serve"], ["models"], ["reload"], ["geo", "1.1.1.1"], ["explain", "--tenant", "x", "--model", "y"]],
-)
+    [
+        ["check"], ["serve"], ["models"], ["reload"], ["state"], ["undrain", "sg"], ["geo", "1.1.1.1"],
+        ["explain", "--tenant", "x", "--model", "y"],
+    ],
+)  # fmt: skip
 def test_every_mistake_is_listed_with_its_place(command: list[str], file: Path, run: Run) -> None:
     """A bad file is status 1, and stderr has one line a mistake that editors can jump to."""
     file.write_text(BAD)

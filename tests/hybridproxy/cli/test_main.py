@@ -9,7 +9,8 @@ from typer.testing import Result
 
 Run = Callable[..., Result]
 
-COMMANDS = ("demo", "simulate", "serve", "check", "explain", "geo", "models", "reload", "key new")
+ORDERS = ("drain", "undrain", "trip", "reset", "evacuate", "restore")
+COMMANDS = ("demo", "simulate", "serve", "check", "explain", "geo", "models", "reload", "state", *ORDERS, "key new")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -30,13 +31,13 @@ def test_the_first_page_names_every_command(run: Run) -> None:
         assert f"│ {command.partition(' ')[0]} " in shown.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "explain", "geo", "models", "reload", "key new"])
+@pytest.mark.parametrize("command", ["check", "explain", "geo", "models", "reload", "state", *ORDERS, "key new"])
 def test_every_command_with_a_result_has_json(command: str, run: Run) -> None:
     """What a person reads, a program can read too."""
     assert "--json" in run(*command.split(), "--help").stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "explain", "geo", "models", "reload"])
+@pytest.mark.parametrize("command", ["serve", "check", "explain", "geo", "models", "reload", "state", *ORDERS])
 def test_every_command_that_needs_a_file_says_where_it_looks(command: str, run: Run) -> None:
     """The help names the two places that are tried without --config."""
     shown = " ".join(run(*command.split(), "--help").stdout.replace("│", " ").split())
@@ -51,6 +52,9 @@ def test_every_command_that_needs_a_file_says_where_it_looks(command: str, run: 
         (["explain", "--model", "qwen"], "Missing option '--tenant'"),
         (["geo"], "Missing argument"),
         (["key", "new"], "Missing argument"),
+        (["drain"], "Missing argument"),
+        (["drain", "sg"], "Missing option '--reason'"),
+        (["state", "sg"], "unexpected extra argument"),
         (["simulate"], "Missing argument"),
         (["serve", "--config"], "requires an argument"),
     ],

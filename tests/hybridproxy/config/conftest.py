@@ -12,6 +12,9 @@ DATA = Path(__file__).parent / "data"
 ENVIRON = {
     "HYBRIDPROXY_ADMIN_TOKEN": "canary-admin-token",
     "REDIS_URL": "redis://:canary-redis@redis:6379/0",
+    "REDIS_SCHEME": "redis",
+    "REDIS_SCHEME_AND_USER": "redis://user",
+    "REDIS_HOST": "redis.internal",
     "DASHSCOPE_API_KEY": "canary-dashscope",
     "TOGETHER_API_KEY": "canary-together",
     "TOGETHER_API_KEY_2": "canary-together-2",

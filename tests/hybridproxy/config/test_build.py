@@ -2,13 +2,17 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from geo.networks import pack
 from geo.regions import Region
 from hybridproxy.config.load import load
-from hybridproxy.config.settings import Admin, Configuration, Geo
+from hybridproxy.config.settings import Admin, Configuration, Geo, Redis
 from hybridproxy.model.backend import Credential, Endpoint, SovereignBackend, TimeoutOverrides, Timeouts, Trust
 from hybridproxy.model.call import Capability
-from hybridproxy.model.snapshot import Prefer, Served, Tenant
+from hybridproxy.model.price import UNKNOWN, Price
+from hybridproxy.model.snapshot import Handling, OnCut, Prefer, Served, Tenant
+from hybridproxy.resilience.breaker import DEFAULT_RULES, Rules
 
 Config = Callable[..., str]
 Load = Callable[..., Configuration]
@@ -26,7 +30,7 @@ def test_the_contracts_example_becomes_the_snapshot_it_describes(product: Path, 
     route = snapshot.routes["default"]
     assert route.regions["asia"] == (("dashscope-sg",), ("openrouter-us",))
     assert route.regions["china"] == ()
-    assert (route.prefer, route.timeouts) == (Prefer.ORDER, Timeouts())
+    assert (route.prefer, route.handling) == (Prefer.ORDER, Handling(Timeouts(), 0.0, (OnCut.ERROR,), 0.0))
     assert snapshot.tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, sovereign=True)}
     assert snapshot.keys[bytes.fromhex("51aa" * 16)] is snapshot.tenants["bank"]
 
@@ -51,12 +55,12 @@ def test_every_option_of_routing_arrives(config: Config, load_text: Load) -> Non
         config(
             regions="{sea: {countries: [SG]}, default: {}}",
             backends="{a: {provider: together, api_keys: ['${TOGETHER_API_KEY}', '${TOGETHER_API_KEY_2}'], weight: 3, "
-            "timeouts: {connect: 1s, first_token: 500ms}}, b: {provider: openai, base_url: 'https://h:8443/v1/'}}",
+            "timeouts: {connect: 1s, first_token: 500ms}}, b: {provider: vllm, base_url: 'https://h:8443/v1/'}}",
             models="{'q*': {family: qwen3, context: 1000, served_by: {a: {name: 'Q/*', context: 500, lacks: [tools], "
-            "streams_only: true}, b: q}}, 'qwen*': {family: qwen3, served_by: {b: x}}}",
-            routes="{fast: {regions: {default: [[a, b], b]}, timeouts: {total: 2m}}}".replace(
-                "[[a, b], b]", "[[a, b]]"
-            ),
+            "streams_only: true, price: {input: 0.2, output: 0.6000000004}}, b: q}}, "
+            "'qwen*': {family: qwen3, served_by: {b: x}}}",
+            routes="{fast: {regions: {default: [[a, b]]}, timeouts: {total: 2m}, patience: 2500ms, "
+            "on_cut: [resume, replay], hedge: 1%}}",
             tenants="{t: {keys: ['sha256:" + "A" * 64 + "'], route: fast, models: ['q*'], region: sea, backends: [a]}}",
         )
     ).snapshot
@@ -66,11 +70,15 @@ def test_every_option_of_routing_arrives(config: Config, load_text: Load) -> Non
     assert b.endpoints == (Endpoint("https", "h", 8443, "/v1"),)
     assert [model.name for model in snapshot.wildcards] == ["qwen*", "q*"]
     assert snapshot.models["q*"].served_by == (
-        Served("a", "Q/*", 500, frozenset({Capability.TOOLS}), streams_only=True),
-        Served("b", "q", 1000),
+        Served(
+            "a", "Q/*", 500, frozenset({Capability.TOOLS}), streams_only=True, price=Price(200_000_000, 600_000_000)
+        ),
+        Served("b", "q", 1000, price=UNKNOWN),
     )
     assert snapshot.routes["fast"].regions == {"default": (("a", "b"),)}
-    assert snapshot.routes["fast"].timeouts == Timeouts(total=120.0)
+    assert snapshot.routes["fast"].handling == Handling(
+        Timeouts(total=120.0), patience=2.5, on_cut=(OnCut.RESUME, OnCut.REPLAY, OnCut.ERROR), hedge=0.01
+    )
     assert snapshot.keys == {b"\xaa" * 32: Tenant("t", "fast", models=("q*",), backends=frozenset({"a"}), region="sea")}
 
 
@@ -101,4 +109,82 @@ def test_a_small_file_gets_the_documented_defaults(config: Config, load_text: Lo
     assert (settings.listen.host, settings.listen.port, settings.listen.workers) == ("0.0.0.0", 8080, None)
     assert settings.admin is None
     assert settings.geo.database is None
+    assert (settings.redis, settings.breaker) == (None, DEFAULT_RULES)
     assert [region.name for region in settings.regions] == ["default"]
+
+
+def test_the_redis_of_the_example_is_one_server(product: Path, environ: dict[str, str]) -> None:
+    """Its whole URL comes from the environment; nothing else needs to be said."""
+    assert load(product, environ).settings.redis == Redis("standalone", (("redis", 6379),), password="canary-redis")
+
+
+def test_what_replicas_share_health_through_becomes_settings(config: Config, load_text: Load, tmp_path: Path) -> None:
+    """Sentinels with TLS: every option of the section arrives, the path relative to the file."""
+    (tmp_path / "ca.pem").touch()
+    settings = load_text(
+        config(
+            redis='{url: "rediss+sentinel://hp%40x:${TOGETHER_API_KEY}@a,[fd00::1]:26380/main/3", name: staging.eu-1, '
+            'sentinel_password: "${TOGETHER_API_KEY_2}", tls: {ca: ca.pem, name: Redis.internal}}',
+            breaker="{open_for: 500ms, open_max: 2m}",
+        )
+    ).settings
+    assert settings.redis == Redis(
+        mode="sentinel",
+        nodes=(("a", 26379), ("fd00::1", 26380)),
+        tls=True,
+        db=3,
+        service="main",
+        username="hp@x",
+        password="canary-together",
+        sentinel_password="canary-together-2",
+        ca=tmp_path / "ca.pem",
+        tls_name="redis.internal",
+        name="staging.eu-1",
+    )
+    assert settings.breaker == Rules(0.5, 120.0)
+
+
+REGIONS = "{asia: {continents: [AS], countries: [US]}, europe: {countries: [FR]}, north-america: {countries: [US]}}"
+CHINA = "{asia: {continents: [AS]}, china: {countries: [CN]}, default: {}}"
+KEY = "api_key: '${TOGETHER_API_KEY}'"
+
+
+@pytest.mark.parametrize(
+    ("regions", "backend", "region"),
+    [
+        (REGIONS, f"provider: dashscope, site: singapore, {KEY}", "asia"),
+        (REGIONS, f"provider: dashscope, site: singapore, {KEY}, region: europe", "europe"),
+        (REGIONS, f"provider: dashscope, site: singapore, {KEY}, base_url: 'https://h'", "asia"),
+        (REGIONS, f"provider: dashscope, site: hongkong, {KEY}", "asia"),
+        (REGIONS, f"provider: dashscope, site: beijing, {KEY}", ""),
+        (CHINA, f"provider: dashscope, site: beijing, {KEY}", "china"),
+        (REGIONS, f"provider: dashscope, site: virginia, {KEY}, base_url: 'https://h'", "asia"),
+        (REGIONS, f"provider: dashscope, site: frankfurt, {KEY}, base_url: 'https://h'", ""),
+        (CHINA, f"provider: dashscope, site: tokyo, {KEY}, base_url: 'https://h'", "asia"),
+        (CHINA, f"provider: together, {KEY}", ""),
+        ("{us: {continents: ['NA']}, default: {}}", f"provider: together, {KEY}", "us"),
+        ("{us: {continents: ['NA']}, default: {}}", f"provider: openrouter, {KEY}", ""),
+        ("{us: {continents: ['NA']}, default: {}}", f"provider: openrouter, site: us, {KEY}", "us"),
+        ("{rest: {}}", f"provider: together, {KEY}", ""),
+        (REGIONS, "provider: vllm, base_url: 'https://h'", ""),
+        (REGIONS, "provider: openai, base_url: 'https://h', region: north-america", "north-america"),
+    ],
+)
+def test_a_backend_lies_where_the_operator_or_its_site_says(
+    regions: str, backend: str, region: str, config: Config, load_text: Load
+) -> None:
+    """The first region with its site's country or continent; in mainland China only one that names it; or nowhere."""
+    snapshot = load_text(config(regions=regions, backends=f"{{a: {{{backend}}}}}")).snapshot
+    assert snapshot.backends["a"].region == region
+
+
+def test_a_vpc_backend_lies_where_the_operator_says_in_both_views(config: Config, load_text: Load) -> None:
+    """An evacuation reaches sovereign tenants' calls too."""
+    snapshot = load_text(
+        config(
+            regions=REGIONS,
+            backends="{a: {provider: vllm, trust: vpc, endpoints: ['https://10.0.0.1'], allow_cidrs: [10.0.0.0/8], "
+            "region: europe}}",
+        )
+    ).snapshot
+    assert snapshot.backends["a"].region == snapshot.sovereign["a"].region == "europe"

@@ -260,6 +260,101 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         {"redis": '{url: "redis://:secret@h:1"}'},
         ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
     ),
+    (
+        {"redis": '{url: "redis://u:secret@h"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": '{url: "redis://u:se${TOGETHER_API_KEY}cret@h"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": '{url: "${REDIS_SCHEME}://u:secret@h"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": '{url: "${REDIS_SCHEME_AND_USER}:secret@h"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": '{url: "redis+sentinel://u:secret@a:1,b:2/m"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": '{url: "rediss+cluster://${TOGETHER_API_KEY}:secret@a,${REDIS_HOST}:1"}'},
+        ["6:14: redis.url: a password stands in the file: write ${NAME} and set it in the environment"],
+    ),
+    (
+        {"redis": "{url: 'redis://a', sentinel_password: secret, tls: {ca: no.pem, name: h}}"},
+        [
+            "6:46: redis.sentinel_password: a secret may not stand in the file: write ${NAME} and set it in the environment",
+            "6:64: redis.tls.ca: there is no TLS in the URL: write rediss, or leave this out",
+            "6:78: redis.tls.name: there is no TLS in the URL: write rediss, or leave this out",
+        ],
+    ),
+    (
+        {"redis": "{url: 'rediss://a', sentinel_password: '${TOGETHER_API_KEY}', tls: {ca: no.pem, name: h}}"},
+        [
+            "6:47: redis.sentinel_password: there are no sentinels in the URL: leave this out",
+            "6:80: redis.tls.ca: expected a PEM file with the certificates to trust; there is no such file",
+        ],
+    ),
+    (
+        {"redis": "{url: 'redis+cluster://a', sentinel_password: '${TOGETHER_API_KEY}'}"},
+        ["6:54: redis.sentinel_password: there are no sentinels in the URL: leave this out"],
+    ),
+    (
+        {"redis": "{url: 'redis://a:0', sentinel_password: secret, tls: {ca: no.pem, name: h}}"},
+        [
+            "6:14: redis.url: expected a port from 1 to 65535 in the URL",
+            "6:48: redis.sentinel_password: a secret may not stand in the file: write ${NAME} and set it in the environment",
+            "6:66: redis.tls.ca: expected a PEM file with the certificates to trust; there is no such file",
+        ],
+    ),
+    (
+        {"breaker": "{open_for: 20s, open_max: 10s}"},
+        ["6:36: breaker.open_max: is 10s, which is less than open_for, 20s: it is what bounds it"],
+    ),
+    (
+        {"breaker": "{open_for: 20s}"},
+        ["6:1: breaker.open_max: is 15s, which is less than open_for, 20s: it is what bounds it"],
+    ),
+    (
+        {"breaker": "{open_max: 1500ms}"},
+        ["6:21: breaker.open_max: is 1.5s, which is less than open_for, 5s: it is what bounds it"],
+    ),
+    (
+        {"breaker": "{open_for: long, open_max: 1s}"},
+        [
+            "6:21: breaker.open_for: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+        ],
+    ),
+    (
+        {"breaker": "{open_for: 20s, open_max: 0s}"},
+        ["6:36: breaker.open_max: expected a duration longer than 0"],
+    ),
+    (
+        {"backends": "{a: {provider: vllm, base_url: 'https://h', region: asia}}"},
+        ["2:63: backends.a.region: there is no region asia: expected one of: default"],
+    ),
+    (
+        {"backends": "{a: {provider: vllm, base_url: 'https://h', region: default}}"},
+        ["2:63: backends.a.region: default is no place but what no other region has: name one, or leave this out"],
+    ),
+    (
+        {
+            "regions": "{asia: {continents: [AS]}, rest: {}}",
+            "backends": "{a: {provider: vllm, base_url: 'https://h', region: rest}}",
+        },
+        ["2:63: backends.a.region: rest is no place but what no other region has: name one, or leave this out"],
+    ),
+    (
+        {
+            "regions": "{asia: {continents: [XX]}, default: {}}",
+            "backends": "{a: {provider: vllm, base_url: 'https://h', region: asia}}",
+        },
+        ["1:31: regions.asia.continents[0]: expected a continent's code: AF, AN, AS, EU, NA, OC, SA"],
+    ),
 ]
 
 
@@ -296,6 +391,17 @@ VPC = '{a: {provider: vllm, trust: vpc, endpoints: ["%s"], allow_cidrs: ["%s"]}}
         {"admin": '{token: "${HYBRIDPROXY_ADMIN_TOKEN}", port: 8080}', "listen": "{host: 10.0.0.1}"},
         {"redis": '{url: "rediss://user:${TOGETHER_API_KEY}@redis:6379/0"}'},
         {"redis": "{url: redis://redis:6379}"},
+        {"redis": '{url: "${REDIS_URL}"}'},
+        {"redis": '{url: "redis://${TOGETHER_API_KEY}:${TOGETHER_API_KEY_2}@h"}'},
+        {"redis": "{url: redis://user@h}"},
+        {"redis": '{url: "redis+sentinel://:${TOGETHER_API_KEY}@a:1,b:2/m", sentinel_password: "${TOGETHER_API_KEY}"}'},
+        {"redis": "{url: 'rediss+cluster://a:1,b', tls: {name: redis.internal}}"},
+        {"breaker": "{open_for: 5m, open_max: 5m}"},
+        {"breaker": "{}"},
+        {
+            "regions": "{asia: {continents: [AS]}, default: {}}",
+            "backends": "{a: {provider: vllm, base_url: 'https://h', region: asia}}",
+        },
         {"listen": "{tls: ~}"},
     ],
 )
@@ -312,6 +418,34 @@ def test_a_public_address_in_the_vpc_is_accepted_with_a_warning(config: Config, 
         "hybridproxy.yaml:2:56: backends.a.endpoints[0]: "
         "a public address for a vpc backend: make sure that it is a machine of yours"
     )
+
+
+TOGETHER = "{a: {provider: together, api_key: '${TOGETHER_API_KEY}'}, b: {provider: %s, base_url: 'https://h'}}"
+
+
+@pytest.mark.parametrize(
+    ("provider", "regions", "idle"),
+    [
+        ("openai", "{default: [a, b]}", True),
+        ("openai", "{default: []}", True),
+        ("vllm", "{default: [a]}", True),
+        ("vllm", "{default: [[a, b]]}", False),
+        ("vllm", "{default: [a], asia: [b]}", False),
+    ],
+)
+def test_resuming_where_nobody_can_go_on_is_pointed_out(
+    provider: str, regions: str, idle: bool, config: Config, load_text: Load
+) -> None:
+    """A provider that does not document how to continue an answer makes `resume` an empty word."""
+    text = config(
+        regions="{asia: {continents: [AS]}, default: {}}",
+        backends=TOGETHER % provider,
+        routes=f"{{default: {{on_cut: [replay, resume], regions: {regions}}}}}",
+    )
+    expected = "4:28: routes.default.on_cut: none of the route's backends can continue an answer: resume does nothing"
+    warnings = [warning.partition("hybridproxy.yaml:")[2] for warning in load_text(text).warnings]
+    assert warnings == ([expected] if idle else [])
+    assert load_text(text.replace(", resume", "")).warnings == ()
 
 
 def test_a_gateway_without_tenants_says_that_nobody_may_call(config: Config, load_text: Load) -> None:

@@ -30,11 +30,23 @@ def test_an_editor_accepts_the_example_and_underlines_a_slip(product: Path) -> N
     validator = jsonschema.Draft202012Validator(json_schema())
     example = YAML(typ="safe", pure=True).load(product.read_text())
     assert list(validator.iter_errors(example)) == []
+    example["redis"]["url"] = "rediss+cluster://a,b"
+    example["breaker"] = {"open_for": "5s", "open_max": 15}
+    example["backends"]["vpc"]["region"] = "europe"
+    route = example["routes"]["default"]
+    route.update(on_cut=["resume", "error"], hedge="0.5%", patience="500ms")
+    assert list(validator.iter_errors(example)) == []
+    route.update(on_cut=["resume", "resume"], hedge="1", patience="long")
+    example["redis"]["url"] = "http://redis"
     example["listen"]["prot"] = 1
     example["backends"]["bad name"] = {"provider": "vllm"}
     example["backends"]["dashscope-sg"]["provider"] = "dashcope"
     assert {"/".join(map(str, error.absolute_path)) for error in validator.iter_errors(example)} == {
         "listen",
+        "redis",
+        "routes/default/on_cut",
+        "routes/default/hedge",
+        "routes/default/patience",
         "backends",
         "backends/dashscope-sg/provider",
     }

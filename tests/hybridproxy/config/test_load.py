@@ -50,7 +50,6 @@ def test_the_contracts_example_loads_and_says_what_it_does_not_do_yet(product: P
     """Every name of the public contract is accepted; what this version ignores is named with its place."""
     loaded = load(str(product), environ)
     assert [warning.partition("product.yaml:")[2] for warning in loaded.warnings] == [
-        "3:8: redis: every replica keeps what it knows to itself in this version",
         "41:8: audit: no audit record is written in this version",
         "43:132: tenants.shop.limits: limits are not enforced in this version",
         "43:179: tenants.shop.budget: budgets are not enforced in this version",
@@ -108,12 +107,13 @@ def test_no_secret_is_ever_shown(
         listen='{host: "${C}", port: "${C}", workers: "${C}", trusted_proxies: ["${C}"], max_body: "${C}", keepalive: "${C}"}',
         admin='{token: "${C}", port: "${C}"}',
         geo='{database: "${C}", overrides: {10.0.0.0/8: "${C}"}}',
-        redis='{url: "${C}"}',
+        redis='{url: "${C}", name: "${C} ", sentinel_password: "${C} ", tls: {ca: "${C}", name: "${C} "}}',
+        breaker='{open_for: "${C}", open_max: "${C}"}',
         regions='{asia: {countries: ["${C}"], continents: ["${C}"]}}',
-        backends='{a: {provider: "${C}", site: "${C}", api_key: "${C} ", base_url: "${C}", weight: "${C}", allow_cidrs: ["${C}"]}, '
+        backends='{a: {provider: "${C}", site: "${C}", api_key: "${C} ", base_url: "${C}", weight: "${C}", allow_cidrs: ["${C}"], region: "${C}"}, '
         'b: {provider: together, site: "${C}", api_key: ["${C}"], tls: {ca: "${C}", name: "${C}"}, trust: "${C}"}}',
-        models='{m: {family: "${C}", served_by: {a: "${C} ", c: {name: "${C}", lacks: ["${C}"], context: "${C}"}}}}',
-        routes='{default: {regions: {asia: ["${C}", ["${C}"]], default: "${C}"}, prefer: ["${C}"], patience: "${C}"}}',
+        models='{m: {family: "${C}", served_by: {a: "${C} ", c: {name: "${C}", lacks: ["${C}"], context: "${C}", price: {input: "${C}", output: "${C}"}}}}}',
+        routes='{default: {regions: {asia: ["${C}", ["${C}"]], default: "${C}"}, prefer: ["${C}"], patience: "${C}", on_cut: ["${C}"], hedge: "${C}"}}',
         tenants='{t: {keys: ["${C}"], route: "${C}", region: "${C}", backends: ["${C}"], models: ["${C}"], residency: "${C}"}}',
         include='["${C}", "${C}*"]',
     )
@@ -125,6 +125,21 @@ def test_no_secret_is_ever_shown(
         load(product, {**environ, "TOGETHER_API_KEY": canary + " with a space"})
     assert canary not in "".join(traceback.format_exception(refused.value)) + repr(refused.value)
     assert "canary" not in repr(load(product, environ))
+    for url in (
+        "redis://u:${C}@h:0",
+        "redis://${C}",
+        "rediss+cluster://a,${C}:x",
+        "redis+sentinel://a/${C} /0",
+        "redis://h/${C}",
+        "${C}://h",
+    ):
+        found = mistakes_in(config(redis=f'{{url: "{url}"}}'), {"C": canary})
+        assert len(found) == 1
+        assert "canary" not in found[0]
+    shared = load_text(config(redis='{url: "redis+sentinel://u:${C}@h/m", sentinel_password: "${C}"}'), {"C": canary})
+    assert shared.settings.redis is not None
+    assert (shared.settings.redis.password, shared.settings.redis.sentinel_password) == (canary, canary)
+    assert "canary" not in repr(shared)
 
 
 def test_literal_secrets_are_not_repeated(mistakes_in: Mistakes, config: Config) -> None:
@@ -216,12 +231,12 @@ def test_five_thousand_tenants_load_quickly(write: Write, config: Config, enviro
 
 NAMES = st.sampled_from(
     ["listen", "admin", "geo", "regions", "backends", "models", "routes", "tenants", "include", "keys", "a", "m", "default",
-     "provider", "family", "served_by", "endpoints", "base_url", "trust", "allow_cidrs", "port", "token", "residency",
+     "provider", "family", "served_by", "endpoints", "base_url", "redis", "breaker", "url", "region", "tls", "open_for", "trust", "allow_cidrs", "port", "token", "residency",
      "api_key", "prefer", "[key]", "asia", "x y", "", "audit", "database", "overrides", "timeouts", "limits"]
 )  # fmt: skip
 SCALARS = st.none() | st.booleans() | st.integers(-2, 99999) | st.floats() | st.text(max_size=8) | st.sampled_from(
     ["vllm", "together", "qwen3", "vpc", "https://10.0.0.1", "10.0.0.0/8", "a", "m", "default", "${A}", "${B}", "3s", "*", "SG",
-     "sha256:" + "0" * 64, "order"]
+     "sha256:" + "0" * 64, "order", "redis://h", "rediss+sentinel://a,b/m", "2%", "off", "resume", "error"]
 )  # fmt: skip
 TREES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5), max_leaves=30
@@ -243,15 +258,34 @@ def test_any_structure_is_a_configuration_or_a_list_of_mistakes(tmp_path: Path, 
 
 SMALL: dict[str, Any] = {
     "backends": {
-        "a": {"provider": "vllm", "base_url": "http://127.0.0.1:1", "timeouts": {"connect": "3s"}},
+        "a": {"provider": "vllm", "base_url": "http://127.0.0.1:1", "timeouts": {"connect": "3s"}, "region": "asia"},
         "v": {"provider": "vllm", "trust": "vpc", "endpoints": ["https://10.0.0.1"], "allow_cidrs": ["10.0.0.0/8"]},
     },
     "regions": {"asia": {"countries": ["SG"]}, "default": {}},
-    "models": {"m": {"family": "qwen3", "served_by": {"a": "m", "v": {"name": "m", "lacks": ["tools"]}}}},
-    "routes": {"default": {"regions": {"asia": ["a", ["v"]], "default": ["a"]}}},
+    "models": {
+        "m": {
+            "family": "qwen3",
+            "served_by": {"a": "m", "v": {"name": "m", "lacks": ["tools"], "price": {"input": 1, "output": 2.5}}},
+        }
+    },
+    "routes": {
+        "default": {
+            "regions": {"asia": ["a", ["v"]], "default": ["a"]},
+            "on_cut": ["resume"],
+            "hedge": "1%",
+            "patience": "3s",
+        }
+    },
     "tenants": {"t": {"keys": ["sha256:" + "0" * 64]}, "b": {"keys": ["sha256:" + "1" * 64], "residency": "vpc"}},
     "listen": {"port": 1, "trusted_proxies": ["10.0.0.0/8"]},
     "admin": {"token": "${A}"},
+    "redis": {
+        "url": "rediss+sentinel://:${A}@a,b:1/m/2",
+        "name": "x",
+        "sentinel_password": "${A}",
+        "tls": {"name": "h"},
+    },
+    "breaker": {"open_for": "1s", "open_max": "2s"},
 }
 
 

@@ -102,7 +102,7 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     (
         {"banana": "1"},
         [
-            "6:1: banana: unknown option: expected one of: admin, audit, backends, geo, include, ledger, listen, models, redis, regions, routes, tenants"
+            "6:1: banana: unknown option: expected one of: admin, audit, backends, breaker, geo, include, ledger, listen, models, redis, regions, routes, tenants"
         ],
     ),
     (
@@ -187,19 +187,98 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ["6:15: listen.tls: not available in this version: put a load balancer that ends TLS in front"],
     ),
     (
-        {"routes": "{default: {regions: {default: [a]}, prefer: [latency], on_cut: [resume, error], patience: 3s}}"},
+        {"routes": "{default: {regions: {default: [a]}, prefer: [latency], on_cut: [error, resume], patience: 61s}}"},
         [
             "4:53: routes.default.prefer: not available in this version: only [order] is",
-            "4:72: routes.default.on_cut: not available in this version: only [error] is",
-            "4:99: routes.default.patience: not available in this version: only 0s is",
+            "4:72: routes.default.on_cut: nothing is tried after error: let it stand last",
+            "4:99: routes.default.patience: expected at most 60s: a caller waits for it",
         ],
     ),
     (
-        {"routes": "{default: {regions: {default: [a]}, prefer: [luck], on_cut: error, patience: long}}"},
+        {"routes": "{default: {regions: {default: [a]}, prefer: [luck], on_cut: error, patience: long, hedge: 3%}}"},
         [
             "4:53: routes.default.prefer: expected [order]",
-            "4:69: routes.default.on_cut: expected [error]",
+            "4:69: routes.default.on_cut: expected a list of resume, replay, error, in the order to try them",
             "4:86: routes.default.patience: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+            "4:99: routes.default.hedge: expected off, or a share of the calls such as 1%: above 0% and at most 2%",
+        ],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [a]}, on_cut: [], hedge: true, hedges: off}}"},
+        [
+            "4:53: routes.default.on_cut: expected a list of resume, replay, error, in the order to try them",
+            "4:64: routes.default.hedge: expected off, or a share of the calls such as 1%: above 0% and at most 2%",
+            "4:70: routes.default.hedges: unknown option: expected one of: hedge, on_cut, patience, prefer, regions, timeouts; did you mean hedge?",
+        ],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [a]}, on_cut: [resume, 7], patience: -1}}"},
+        [
+            "4:53: routes.default.on_cut: expected a list of resume, replay, error, in the order to try them",
+            "4:76: routes.default.patience: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+        ],
+    ),
+    (
+        {"routes": "{default: {regions: {default: [a]}, on_cut: [replay, replay]}}"},
+        ["4:53: routes.default.on_cut: a word stands in the list twice"],
+    ),
+    (
+        {"redis": "{}"},
+        ["6:1: redis.url: is required"],
+    ),
+    (
+        {"redis": "redis://h"},
+        ["6:8: redis: expected a mapping, {} for an empty one"],
+    ),
+    (
+        {
+            "redis": "{url: 'redis://a,b', name: a b, sentinel_password: '', tls: {cert: x, ca: '', name: '-'}, urls: []}"
+        },
+        [
+            "6:14: redis.url: several hosts: write redis+sentinel:// or redis+cluster://",
+            "6:35: redis.name: expected a name: letters, digits, '.', '_' and '-', at most 64 characters",
+            "6:59: redis.sentinel_password: expected ${NAME}, whose value is not empty and has no spaces, line ends or control characters",
+            "6:69: redis.tls.cert: unknown option: expected one of: ca, name",
+            "6:82: redis.tls.ca: expected text that is not empty",
+            "6:92: redis.tls.name: expected an IP address or a host name",
+            "6:98: redis.urls: unknown option: expected one of: name, sentinel_password, tls, url; did you mean url?",
+        ],
+    ),
+    (
+        {"breaker": "{open_for: 0s, open_max: 6m, open: 1s}"},
+        [
+            "6:21: breaker.open_for: expected a duration longer than 0",
+            "6:35: breaker.open_max: expected at most 5m: callers do without the backend for so long",
+            "6:39: breaker.open: unknown option: expected one of: open_for, open_max; did you mean open_max?",
+        ],
+    ),
+    (
+        {"breaker": "{open_for: long, open_max: true}"},
+        [
+            "6:21: breaker.open_for: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+            "6:37: breaker.open_max: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
+        ],
+    ),
+    (
+        {"backends": "{a: {provider: vllm, base_url: 'https://h', region: [asia]}}"},
+        ["2:63: backends.a.region: expected a name: letters, digits, '.', '_' and '-', at most 64 characters"],
+    ),
+    (
+        {"models": "{m: {family: qwen3, served_by: {a: {name: m, price: 3}}}}"},
+        ["3:61: models.m.served_by.a.price: expected a mapping, {} for an empty one"],
+    ),
+    (
+        {"models": "{m: {family: qwen3, served_by: {a: {name: m, price: {input: -1}}}}}"},
+        [
+            "3:54: models.m.served_by.a.price.output: is required",
+            "3:69: models.m.served_by.a.price.input: expected greater than or equal to 0",
+        ],
+    ),
+    (
+        {"models": "{m: {family: qwen3, served_by: {a: {name: m, price: {input: .inf, output: 1e300}}}}}"},
+        [
+            "3:69: models.m.served_by.a.price.input: expected a finite number",
+            "3:83: models.m.served_by.a.price.output: expected less than or equal to 1000000",
         ],
     ),
     (

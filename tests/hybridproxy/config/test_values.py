@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hybridproxy.config import values
 from hybridproxy.model.backend import Endpoint
+from hybridproxy.model.snapshot import OnCut
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,88 @@ def test_what_is_no_duration_is_refused(text: Any) -> None:
     """No unit, a foreign one, none of a number, or longer than a day."""
     with pytest.raises(ValueError, match="expected a duration"):
         values.duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), (0, 0.0), ("3s", 3.0), ("1m", 60.0), (60, 60.0)])
+def test_patience_is_at_most_a_minute(text: Any, seconds: float) -> None:
+    """None at all, or as long as somebody who called might wait."""
+    assert values.patience(text) == seconds
+    with pytest.raises(ValueError, match=r"^expected at most 60s: a caller waits for it$"):
+        values.patience(60.001)
+    with pytest.raises(ValueError, match=r"^expected a duration such as"):
+        values.patience("long")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1ms", 0.001), ("5s", 5.0), ("5m", 300.0), (300, 300.0)])
+def test_a_target_is_left_alone_for_at_most_five_minutes(text: Any, seconds: float) -> None:
+    """Never for no time at all."""
+    assert values.open_time(text) == seconds
+    for wrong, message in (
+        ("0s", "longer than 0$"),
+        ("301s", "^expected at most 5m: "),
+        ("ever", "^expected a duration"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            values.open_time(wrong)
+
+
+RESUME, REPLAY, ERROR = OnCut.RESUME, OnCut.REPLAY, OnCut.ERROR
+
+
+@pytest.mark.parametrize(
+    ("words", "ways"),
+    [
+        (["error"], (ERROR,)),
+        (["resume"], (RESUME, ERROR)),
+        (["resume", "error"], (RESUME, ERROR)),
+        (["replay", "resume"], (REPLAY, RESUME, ERROR)),
+        (["resume", "replay", "error"], (RESUME, REPLAY, ERROR)),
+    ],
+)
+def test_a_cut_stream_ends_with_an_error_if_nothing_else_helps(words: list[str], ways: tuple[OnCut, ...]) -> None:
+    """The order is the operator's; the error at its end may be left out."""
+    assert values.on_cut(words) == ways
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("error", "^expected a list of resume, replay, error, in the order to try them$"),
+        ([], "^expected a list of"),
+        (None, "^expected a list of"),
+        (["retry"], "^expected a list of"),
+        ([["resume"]], "^expected a list of"),
+        (["resume", 7], "^expected a list of"),
+        (["error", "resume"], "^nothing is tried after error: let it stand last$"),
+        (["resume", "resume"], "^a word stands in the list twice$"),
+        (["error", "error"], "^a word stands in the list twice$"),
+    ],
+)
+def test_ways_that_make_no_order_are_refused(words: Any, message: str) -> None:
+    """A word alone, none, an unknown one, one twice, or something after the end."""
+    with pytest.raises(ValueError, match=message):
+        values.on_cut(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("off", 0.0), ("2%", 0.02), ("1%", 0.01), ("0.5%", 0.005), ("1.25 %", 0.0125), ("2.0%", 0.02)]
+)
+def test_a_hedge_is_a_share_of_the_calls(text: str, share: float) -> None:
+    """Written in per cent, or off."""
+    assert values.hedge(text) == pytest.approx(share)
+    assert values.hedge(text) <= values.MAX_HEDGE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0%", "0.0%", "2.1%", "50%", "100%", "-1%", "%", "1", "1 percent", "on", "OFF", 0.02, 2, 0, True, False, None],
+)
+def test_a_share_beyond_the_bound_is_no_hedge(text: Any) -> None:
+    """Nothing, more than two per cent, a bare number, and what YAML 1.1 would have made of `off`."""
+    with pytest.raises(
+        ValueError, match=r"^expected off, or a share of the calls such as 1%: above 0% and at most 2%$"
+    ):
+        values.hedge(text)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +155,10 @@ def test_no_text_breaks_a_parser(text: str) -> None:
         values.host,
         values.secret,
         values.key_digest,
+        values.patience,
+        values.open_time,
+        values.on_cut,
+        values.hedge,
     ]
     for parser in [*parsers, values.port, values.workers, values.country, values.continent]:
         message = ""

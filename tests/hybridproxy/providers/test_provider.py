@@ -2,6 +2,7 @@
 
 import pytest
 
+from geo.countries import CONTINENT_OF
 from hybridproxy.model.call import Operation
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS, OPENAI_PATHS, Continues, Provider
@@ -25,6 +26,24 @@ def test_without_a_root_the_base_url_is_taken_as_it_is() -> None:
 def test_who_has_no_site_is_hosted_by_the_operator() -> None:
     """Then the configuration has to say where it is."""
     assert {name for name, row in PROVIDERS.items() if row.self_hosted} == {"vllm", "openai"}
+
+
+def test_a_place_is_a_country_of_a_site_that_is_there() -> None:
+    """Where an endpoint stands is said of sites alone; who may be anywhere has no place."""
+    assert Provider("x").places == {}
+    assert {(name, site): place for name, row in PROVIDERS.items() for site, place in row.places.items()} == {
+        ("dashscope", "singapore"): "SG",
+        ("dashscope", "beijing"): "CN",
+        ("dashscope", "hongkong"): "HK",
+        ("dashscope", "virginia"): "US",
+        ("dashscope", "frankfurt"): "DE",
+        ("dashscope", "tokyo"): "JP",
+        ("together", ""): "US",
+        ("openrouter", "us"): "US",
+    }
+    for row in PROVIDERS.values():
+        assert set(row.places) <= set(row.sites)
+        assert set(row.places.values()) <= set(CONTINENT_OF)
 
 
 def test_control_fields_are_none_that_a_call_needs() -> None:

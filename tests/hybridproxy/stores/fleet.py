@@ -11,7 +11,7 @@ from typing import Any, Self
 from hybridproxy.config.settings import Redis
 from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import HealthKey, backend_key, credential_key
-from hybridproxy.resilience.breaker import Outcome, Phase, Rules, Signal
+from hybridproxy.resilience.breaker import DEFAULT_RULES, Outcome, Phase, Rules, Signal
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.stores.shared import SharedHealth
 
@@ -59,9 +59,7 @@ class Worker:
             key, Outcome(Signal.START, Verdict.FAULT, "overloaded", tenant=tenant, unreachable=unreachable)
         )
 
-    def find_out(
-        self, key: HealthKey = KEY, *, tenants: tuple[str, ...] = TENANTS, unreachable: bool = False
-    ) -> None:
+    def find_out(self, key: HealthKey = KEY, *, tenants: tuple[str, ...] = TENANTS, unreachable: bool = False) -> None:
         """Let as many calls of these tenants fail as open the breaker."""
         for number in range(5):
             self.fault(key, tenant=tenants[number % len(tenants)], unreachable=unreachable)
@@ -84,7 +82,7 @@ class Fleet:
         redis: Redis,
         count: int = 2,
         *,
-        rules: Rules = Rules(),
+        rules: Rules = DEFAULT_RULES,
         keys: Collection[HealthKey] = (KEY, OTHER),
         first: int = 1,
     ) -> None:

@@ -1,10 +1,15 @@
 """What goes to Redis and comes from it: opaque, bounded, and believed only in its right form."""
 
+import asyncio
+import time
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybridproxy.model.health import backend_key
+from hybridproxy.resilience.breaker import MAX_COOL_OFF, Phase, Rules
 from hybridproxy.stores.marks import MAX_REASON, Mark, MarkKind
 from hybridproxy.stores.messages import (
     KINDS,
@@ -19,6 +24,8 @@ from hybridproxy.stores.messages import (
     parse,
     shared_mark,
 )
+from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, settings
+from tests.support.redis_servers import RedisServer
 
 NAME = "0123456789abcdef"
 GOOD = {
@@ -31,7 +38,7 @@ GOOD = {
     "granted": {NAME: 1_800_000_000_001},
     "renewed": {NAME: 1},
 }
-BAD_NUMBERS = [-1, 1.5, MAX_NUMBER, True, None, "7", [], {}]
+BAD_NUMBERS: list[object] = [-1, 1.5, MAX_NUMBER, True, None, "7", [], {}]
 
 
 def test_an_answer_is_read() -> None:
@@ -58,16 +65,16 @@ def test_times_from_redis_are_bounded() -> None:
 @pytest.mark.parametrize("place", ["now", "live", "junk", "left", "epoch", "cool", "version", "until", "granted"])
 def test_numbers_that_are_none_are_refused(place: str, bad: object) -> None:
     """Negative, broken, giant or of another kind: the whole answer is not believed."""
-    changed: dict[str, object] = {
+    places: dict[str, dict[str, object]] = {
         "left": {"targets": {NAME: ["open", bad, 1, "f"]}},
         "epoch": {"targets": {NAME: ["open", 1, bad, "f"]}},
         "cool": {"cools": {NAME: bad}},
         "version": {"marks": {NAME: [bad, 1, ""]}},
         "until": {"marks": {NAME: [1, bad, ""]}},
         "granted": {"granted": {NAME: bad}},
-    }.get(place, {place: bad})
+    }
     with pytest.raises(PoisonedError):
-        parse(orjson.dumps(GOOD | changed))
+        parse(orjson.dumps(GOOD | places.get(place, {place: bad})))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,90 @@ def test_a_reason_goes_through_in_printable_ascii(reason: str) -> None:
     assert parse(orjson.dumps(answer)).marks == {mark_id(mark): (5, 100.0, mark.reason)}
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(-1.0, 0), (0.0015, 1), (2.5, 2500), (1e9, 5000), (float("inf"), 5000)])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(-1.0, 0), (0.0015, 1), (2.5, 2500), (1e9, 5000), (float("inf"), 5000)]
+)
 def test_milliseconds_are_bounded(seconds: float, expected: int) -> None:
     """Between nothing and the most."""
     assert milliseconds(seconds, 5.0) == expected
+
+
+# ---- what the script makes of it ----
+
+NOW = int(time.time() * 1000)
+TARGET = digest(KEY)
+YEAR_9999 = 253402300799000
+POISON: dict[str, dict[str | bytes, str | bytes]] = {
+    "year 9999": {f"t {TARGET}": f"open {YEAR_9999} {NOW} 0 0 - f", f"c {TARGET}": str(YEAR_9999)},
+    "year 9999 marks": {f"m {digest(backend_key(KEY[0]))} D": f"{YEAR_9999} {YEAR_9999} x"},
+    "year 9999 worker": {"w 0000000000000077": str(YEAR_9999)},
+    "future vote": {f"v {TARGET} 77": f"{YEAR_9999} {YEAR_9999} 1 aaaaaaaa,bbbbbbbb"},
+    "giant": {f"t {TARGET}": "9" * 1_000_000, "x" * 1_000_000: "1", f"m {TARGET} D": f"1 {NOW} " + "r" * 100_000},
+    "binary": {b"t \xff\x00\n": b"\x00\xfe\r\n", f"c {TARGET}": b"\x80\x81", b"\x00": b"\x00"},
+    "negative": {f"t {TARGET}": f"open -5 -{NOW} 0 0 - f", f"c {TARGET}": "-9"},
+    "no number": {f"t {TARGET}": "open nan inf 0 0 - f", f"c {TARGET}": "nan", "w 77": "1e300"},
+    "unknown": {f"q {TARGET}": "1", "t": "1", f"t {TARGET} x": "closed", f"t {TARGET}": "ajar 1 1 1 1 - f"},
+    "digits": {f"t {TARGET}": f"open {'9' * 400} {NOW} 0 0 - f", f"c {TARGET}": "9" * 400},
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+async def test_poison_is_removed_and_believed_by_nobody(server: RedisServer, name: str) -> None:
+    """What no worker wrote changes no state; it is gone after one sync, counted, and told once."""
+    async with Fleet(settings(server.address), 2) as fleet:
+        first, second = fleet.workers
+        second.find_out(OTHER, tenants=("a",))
+        await fleet.sync()
+        before = [worker.health.states() for worker in fleet.workers]
+        for field, value in POISON[name].items():
+            server.ask("HSET", REDIS_KEY, field, value)
+        await fleet.sync()
+        await fleet.sync()
+        assert [worker.health.states() for worker in fleet.workers] == before
+        assert not first.health.view
+        assert first.shared.poisoned == len(POISON[name])
+        assert [event for event, _ in first.events] == ["redis.poisoned"]
+        assert not set(map(_bytes, POISON[name])) & set(server.ask("HKEYS", REDIS_KEY))  # type: ignore[call-overload]
+
+
+async def test_well_formed_lies_only_keep_calls_away_for_a_bounded_time(server: RedisServer) -> None:
+    """The longest opening, cool-off and lease that the form allows, and a closing of what we found out ourselves."""
+    async with Fleet(settings(server.address), 1, rules=Rules(5.0, 15.0)) as fleet:
+        (worker,) = fleet.workers
+        loop = asyncio.get_running_loop()
+        worker.find_out(OTHER, tenants=("a",))
+        end = int((time.time() + MAX_SHARED - 1) * 1000)
+        server.ask("HSET", REDIS_KEY, f"t {TARGET}", f"open {end} {int(time.time() * 1000)} 0 0 - c")
+        server.ask("HSET", REDIS_KEY, f"c {TARGET}", end)
+        old = int((time.time() - 10) * 1000)
+        server.ask("HSET", REDIS_KEY, f"t {digest(OTHER)}", f"closed {old + 60000} {old} 0 0 - -")
+        await worker.sync()
+        state = worker.health.state(KEY)
+        assert state.phase is Phase.OPEN
+        assert state.until - loop.time() <= 18.0
+        assert state.cool_until - loop.time() <= MAX_COOL_OFF
+        assert worker.phase(OTHER) is Phase.OPEN
+
+
+@pytest.mark.parametrize("command", [("SET", REDIS_KEY, "x"), ("RPUSH", REDIS_KEY, "x"), None], ids=str)
+async def test_a_key_of_another_sort_is_redis_gone(server: RedisServer, command: tuple[str, ...] | None) -> None:
+    """A string, a list or far too many fields: nothing is believed or overwritten, and it is told once."""
+    async with Fleet(settings(server.address), 1, rules=BRIEF) as fleet:
+        (worker,) = fleet.workers
+        if command is None:
+            server.ask("HSET", REDIS_KEY, *range(9000))
+        else:
+            server.ask(*command)
+        worker.find_out()
+        for _ in range(3):
+            assert not await worker.sync()
+        assert (worker.shared.up, worker.shared.poisoned) == (False, 3)
+        assert [event for event, _ in worker.events] == ["redis.poisoned", "redis.lost"]
+        assert await worker.rights.take(KEY, 5) == 1
+        server.ask("DEL", REDIS_KEY)
+        assert await worker.sync()
+        assert worker.events[-1][0] == "redis.found"
+
+
+def _bytes(field: str | bytes) -> bytes:
+    return field if isinstance(field, bytes) else field.encode()

@@ -1,4 +1,4 @@
-"""The connection to Redis, on real servers: alone, behind sentinels, in a cluster, by TLS, and in all sorts of trouble."""
+"""The connection to Redis, on real servers: alone, behind sentinels, in a cluster, by TLS, and in trouble."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,7 @@ KEY = "{hp:test}:number"
 
 @contextlib.asynccontextmanager
 async def connected(redis: Redis) -> AsyncIterator[Server]:
+    """Give a connection, and close it."""
     server = Server(redis)
     try:
         yield server
@@ -30,6 +31,7 @@ async def connected(redis: Redis) -> AsyncIterator[Server]:
 
 
 async def add(server: Server, number: int = 1) -> Any:
+    """Add to the number; return the sum."""
     return await server.call(ADD, KEY, str(number).encode())
 
 

@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 
+from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import Admits
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import PROBES_TO_CLOSE, Claimed, Outcome, Phase, Rules, Signal
-from hybridproxy.model.fault import Verdict
 from tests.hybridproxy.stores.fleet import BRIEF, KEY, REDIS_KEY, Fleet, Worker, settings
 from tests.support.redis_servers import RedisServer
 
@@ -21,6 +21,7 @@ async def take_all(fleet: Fleet, seconds: float) -> list[int | None]:
 
 
 async def take(worker: Worker, seconds: float = 5.0) -> int | None:
+    """Let one ask."""
     asked = asyncio.create_task(worker.rights.take(KEY, seconds))
     await asyncio.sleep(0)
     await worker.sync()

@@ -1,0 +1,94 @@
+"""What has to fit together within one backend: its provider and site, its credentials, its addresses."""
+
+from collections.abc import Iterator
+
+from geo.networks import Network, NetworkSet, pack
+from hybridproxy.config.context import Context, Finding, check_secret, is_file
+from hybridproxy.config.mistakes import KeyPath
+from hybridproxy.config.schema import BackendSection
+from hybridproxy.config.values import suggestion
+from hybridproxy.model.backend import Endpoint
+from hybridproxy.providers import PROVIDERS
+
+_WIDEST_VPC = {32: 8, 128: 7}
+"""Shortest prefix of a VPC's network: 10.0.0.0/8 and fc00::/7 are the largest private ones."""
+
+
+def check_backend(name: str, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    """Yield what does not fit together within a backend."""
+    here: KeyPath = ("backends", name)
+    provider = PROVIDERS[backend.provider]
+    known = context.intact((*here, "provider"))
+    if known and backend.site is not None and backend.site not in provider.sites:
+        yield (*here, "site"), f"{provider.name} has no such site: {suggestion(backend.site, sites_of(backend))}"
+    yield from _credentials(here, backend, context)
+    if backend.base_url is not None and backend.endpoints is not None:
+        yield (*here, "endpoints"), "either base_url or endpoints, not both"
+    elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):
+        if provider.self_hosted:
+            yield (*here, "base_url"), f"is required, or endpoints: {provider.name} is wherever you run it"
+        elif backend.site is None and "" not in provider.sites:
+            yield (*here, "site"), f"is required: {suggestion('', sites_of(backend))}"
+        elif not provider.sites.get(backend.site or "", "-"):
+            yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
+    yield from _endpoints(here, backend, context)
+    if backend.tls.ca is not None and not is_file(context.base / backend.tls.ca):
+        yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
+
+
+def sites_of(backend: BackendSection) -> list[str]:
+    """Return the names of the sites of a backend's provider."""
+    return [site for site in PROVIDERS[backend.provider].sites if site]
+
+
+def _credentials(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    if backend.api_key is not None and backend.api_keys is not None:
+        yield (*here, "api_keys"), "either api_key or api_keys, not both"
+    if backend.api_key is not None:
+        yield from check_secret((*here, "api_key"), context)
+    for index in range(len(backend.api_keys or ())):
+        yield from check_secret((*here, "api_keys", index), context)
+    missing = backend.api_key is None and backend.api_keys is None and context.intact((*here, "api_keys"))
+    if missing and not PROVIDERS[backend.provider].self_hosted:
+        yield (*here, "api_key"), f"is required for {backend.provider}: write ${{NAME}} and set it in the environment"
+
+
+def located_endpoints(here: KeyPath, backend: BackendSection) -> list[tuple[KeyPath, Endpoint]]:
+    """Return the endpoints the operator wrote, with their paths."""
+    if backend.base_url is not None:
+        return [((*here, "base_url"), backend.base_url)]
+    return [((*here, "endpoints", index), endpoint) for index, endpoint in enumerate(backend.endpoints or ())]
+
+
+def _endpoints(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    endpoints = located_endpoints(here, backend)
+    allowed = NetworkSet.parse(backend.allow_cidrs)
+    guarded = bool(backend.allow_cidrs) and context.intact((*here, "allow_cidrs"))
+    seen: set[Endpoint] = set()
+    for path, endpoint in endpoints:
+        packed = pack(endpoint.host)
+        loopback = packed is not None and (packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\1")
+        if endpoint.scheme == "http" and not loopback and not backend.insecure and context.intact((*here, "insecure")):
+            yield path, "plain http beyond this machine: write https, or insecure: true if the network is trusted"
+        if packed is None and backend.sovereign:
+            yield path, "a vpc backend is reached by its IP address: a name could be made to point elsewhere"
+        if packed is not None and guarded and packed not in allowed:
+            yield path, "the address is not within the backend's allow_cidrs"
+        if endpoint in seen:
+            yield path, "the endpoint is listed twice"
+        seen.add(endpoint)
+    if backend.sovereign:
+        yield from _vpc(here, backend)
+
+
+def _vpc(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
+    if not PROVIDERS[backend.provider].self_hosted:
+        yield (*here, "trust"), f"{backend.provider} is a third party: trust: vpc is for servers of your own"
+    if not backend.allow_cidrs:
+        yield (*here, "allow_cidrs"), "is required for a vpc backend: the networks its addresses have to be in"
+    for index, cidr in enumerate(backend.allow_cidrs):
+        network = Network.parse(cidr)
+        prefix = network.bits - (network.last - network.first).bit_length()
+        if prefix < _WIDEST_VPC[network.bits]:
+            path = (*here, "allow_cidrs", index)
+            yield path, f"too wide for a private network: expected a prefix of /{_WIDEST_VPC[network.bits]} or longer"

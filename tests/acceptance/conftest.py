@@ -1,0 +1,10 @@
+"""Acceptance tests run on uvloop, as the server does, over real sockets and processes."""
+
+from collections.abc import Callable
+
+import uvloop
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], object]]:
+    """Use the loop of the server."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -1,0 +1,357 @@
+"""The load: an open-loop client that says of each call what became of it.
+
+Calls go out at their time whether or not others were answered, so a slow server is seen as slow and not as less load.
+Each call has exactly one outcome; one that has none within `patience` is `lost`, and what a server says beyond one
+answer is counted as `surplus`. Times are seconds from the moment a call was sent.
+"""
+
+import asyncio
+import enum
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit
+
+import httptools
+import orjson
+
+MAX_IN_FLIGHT = 8000
+"""Calls at a time; the file descriptors of one process are not without end."""
+
+
+class Outcome(enum.Enum):
+    """What became of a call, as its caller saw it."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"  # an error status with its body
+    BROKEN = "broken"  # a stream that ended with an error event, and without its terminal marker
+    CUT = "cut"  # an answer that ended with neither
+    UNREACHABLE = "unreachable"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call to make."""
+
+    key: str
+    replica: int = 0
+    stream: bool = False
+    model: str = "qwen"
+    prompt: str = "hello there"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: when it was due, on the loop's clock, and what became of it."""
+
+    number: int
+    ask: Ask
+    due: float
+    sent: float = 0.0
+    outcome: Outcome = Outcome.LOST
+    status: int = 0
+    code: str = ""
+    id: str = ""
+    backend: str = ""
+    attempts: int = 0
+    first: float | None = None  # to the first byte of the body
+    took: float | None = None
+    done: bool = False  # a stream's terminal marker was there
+    whole: bool = False  # the text is the one that was expected
+    text: str = ""
+
+    @property
+    def bad(self) -> bool:
+        """Whether the caller did not get what it asked for."""
+        return self.outcome is not Outcome.ANSWERED or not self.whole
+
+
+@functools.lru_cache(maxsize=4096)
+def request_of(ask: Ask, host: str) -> bytes:
+    """Return the bytes of a call."""
+    body = {"model": ask.model, "messages": [{"role": "user", "content": ask.prompt}]}
+    data = orjson.dumps(body | ({"stream": True} if ask.stream else {}))
+    head = {
+        "host": host,
+        "authorization": f"Bearer {ask.key}",
+        "content-type": "application/json",
+        "content-length": str(len(data)),
+        **dict(ask.headers),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"POST /v1/chat/completions HTTP/1.1\r\n{lines}\r\n".encode() + data
+
+
+class Connection(asyncio.Protocol):
+    """One connection to a replica, with at most one call on it."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, load: "Load", replica: int) -> None:
+        self._load = load
+        self.replica = replica
+        self.call: Call | None = None
+        self._parser: Any = None
+        self._body: list[bytes] = []
+
+    def send(self, call: Call, data: bytes) -> None:
+        """Send a call."""
+        self.call = call
+        self._body = []
+        self._parser = httptools.HttpResponseParser(self)
+        call.sent = self._load.now()
+        self.transport.write(data)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what comes."""
+        if self.call is None:
+            self._load.surplus += 1
+            self.transport.abort()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._load.surplus += self.call is None
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Settle the call that was on it."""
+        self._load.gone(self)
+        if self.call is not None:
+            self._settle(clean=False)
+
+    # ---- what the parser calls ----
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep what says which call it was and how it went."""
+        call = self.call
+        if call is None:
+            return
+        name = name.lower()
+        if name == b"x-request-id":
+            call.id = value.decode()
+        elif name == b"x-hybridproxy-backend":
+            call.backend = value.decode()
+        elif name == b"x-hybridproxy-attempts":
+            call.attempts = int(value)
+
+    def on_headers_complete(self) -> None:
+        """Keep the status."""
+        if self.call is not None:
+            self.call.status = self._parser.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep the body."""
+        call = self.call
+        if call is None:
+            return
+        if call.first is None:
+            call.first = self._load.now() - call.sent
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """Settle the call and keep the connection."""
+        if self.call is None:
+            self._load.surplus += 1
+            return
+        keep = self._parser.should_keep_alive()
+        self._settle(clean=True)
+        if keep:
+            self._load.idle[self.replica].append(self)
+        else:
+            self.transport.close()
+
+    def _settle(self, *, clean: bool) -> None:
+        call, self.call = self.call, None
+        if call is None or call.took is not None:
+            return
+        body = b"".join(self._body)
+        if call.status == 200 and call.ask.stream:
+            read_stream(call, body, clean=clean)
+        elif not clean:
+            call.outcome = Outcome.CUT
+        else:
+            read_answer(call, body)
+        self._load.settled(call)
+
+
+def read_answer(call: Call, body: bytes) -> None:
+    """Judge a whole answer or an error."""
+    try:
+        said = orjson.loads(body)
+        if call.status == 200:
+            call.text = said["choices"][0]["message"]["content"]
+            call.outcome = Outcome.ANSWERED
+        else:
+            call.code = str(said["error"]["code"])
+            call.outcome = Outcome.FAILED
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        call.outcome = Outcome.CUT
+
+
+def read_stream(call: Call, body: bytes, *, clean: bool) -> None:
+    """Judge a stream by its events."""
+    text: list[str] = []
+    for event in body.split(b"\n\n"):
+        data = event.removeprefix(b"data: ")
+        if data is event:  # a comment, or nothing
+            continue
+        if data == b"[DONE]":
+            call.done = True
+            continue
+        try:
+            said = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            call.outcome = Outcome.CUT
+            return
+        if said.get("error"):
+            call.code = str(said["error"]["code"])
+        text += [choice["delta"].get("content") or "" for choice in said.get("choices") or ()]
+    call.text = "".join(text)
+    if call.code and not call.done and not clean:
+        call.outcome = Outcome.BROKEN
+    else:
+        call.outcome = Outcome.ANSWERED if clean and call.done and not call.code else Outcome.CUT
+
+
+@dataclass(slots=True)
+class Load:
+    """Calls at a rate, while its context is open; on leaving it waits until each call has its outcome.
+
+    Attributes:
+        urls: of the replicas.
+        ask: what the n-th call is.
+        rate: calls a second; may be changed while it runs.
+        expected: the text of a whole answer, None: any.
+        patience: seconds until a call without an outcome is lost.
+        calls: all calls sent so far.
+        surplus: what came that nobody had asked for.
+
+    """
+
+    urls: Sequence[str]
+    ask: Callable[[int], Ask]
+    rate: float
+    expected: str | None = None
+    patience: float = 30.0
+    calls: list[Call] = field(default_factory=list)
+    surplus: int = 0
+    in_flight: int = 0
+    idle: list[list[Connection]] = field(default_factory=list)
+    _places: list[tuple[str, int]] = field(default_factory=list)
+    _open: set[Connection] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: asyncio.Task[None] | None = None
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    def now(self) -> float:
+        """Return the time on the loop's clock."""
+        return self._loop.time()
+
+    async def __aenter__(self) -> Self:
+        self._places = [(cast("str", urlsplit(url).hostname), cast("int", urlsplit(url).port)) for url in self.urls]
+        self.idle = [[] for _ in self._places]
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Send no more, and wait for what is under way."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled() and (error := running.exception()):
+            raise error
+        while self.in_flight and any(call.took is None for call in self.calls[-MAX_IN_FLIGHT:]):
+            self._give_up()
+            await asyncio.sleep(0.02)
+        for connection in list(self._open):
+            connection.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def between(self, start: float, end: float) -> list[Call]:
+        """Return the calls that were due in a time."""
+        return [call for call in self.calls if start <= call.due < end]
+
+    def settled(self, call: Call) -> None:
+        """Take the end of a call."""
+        call.took = self.now() - call.sent
+        call.whole = call.outcome is Outcome.ANSWERED and self.expected in {None, call.text}
+        if call.whole:
+            call.text = ""
+        self.in_flight -= 1
+
+    def gone(self, connection: Connection) -> None:
+        """Take the news that a connection is closed."""
+        self._open.discard(connection)
+        idle = self.idle[connection.replica]
+        if connection in idle:
+            idle.remove(connection)
+
+    async def _run(self) -> None:
+        due, swept = self.now(), self.now()
+        while True:
+            now = self.now()
+            if due > now:
+                await asyncio.sleep(due - now)
+            self._send(Call(len(self.calls), self.ask(len(self.calls)), due))
+            due += 1 / self.rate
+            if now - swept > 0.5:
+                swept = now
+                self._give_up()
+
+    def _send(self, call: Call) -> None:
+        assert self.in_flight < MAX_IN_FLIGHT, "too many calls are under way"
+        self.calls.append(call)
+        self.in_flight += 1
+        call.sent = self.now()
+        replica = call.ask.replica
+        host, port = self._places[replica]
+        data = request_of(call.ask, f"{host}:{port}")
+        idle = self.idle[replica]
+        if idle:
+            idle.pop().send(call, data)
+            return
+        task = self._loop.create_task(self._connect(call, data))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, call: Call, data: bytes) -> None:
+        replica = call.ask.replica
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self, replica), *self._places[replica]
+            )
+        except OSError:
+            call.outcome = Outcome.UNREACHABLE
+            self.settled(call)
+            return
+        self._open.add(connection)
+        connection.send(call, data)
+
+    def _give_up(self) -> None:
+        """Take calls that wait for too long as lost."""
+        now = self.now()
+        for connection in list(self._open):
+            call = connection.call
+            if call is not None and now - call.sent > self.patience:
+                connection.call = None
+                self.settled(call)
+                connection.transport.abort()

@@ -1,0 +1,127 @@
+"""What a test found: figures, and for each thing it must hold whether it did."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.acceptance.installation import Installation
+from tests.acceptance.load import Call, Load, Outcome
+
+
+@dataclass(slots=True)
+class Check:
+    """One thing that must hold."""
+
+    what: str
+    found: str
+    holds: bool
+
+
+@dataclass(slots=True)
+class Report:
+    """What one test found."""
+
+    id: str
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def check(self, what: str, found: Any, holds: bool) -> None:
+        """Add a thing that must hold."""
+        self.checks.append(Check(what, shown(found), holds))
+
+    def note(self, what: str, found: Any) -> None:
+        """Add a figure that nothing depends on."""
+        self.notes.append(f"{what} {shown(found)}")
+
+    @property
+    def failed(self) -> list[str]:
+        """What did not hold."""
+        return [f"{check.what}: {check.found}" for check in self.checks if not check.holds]
+
+    @property
+    def measured(self) -> str:
+        """All figures in one line."""
+        checks = [f"{check.what} {check.found}" + ("" if check.holds else " (missed)") for check in self.checks]
+        return "; ".join([*checks, *self.notes])
+
+
+def shown(found: Any) -> str:
+    """Return a figure for people."""
+    return f"{found:.3g}" if isinstance(found, float) and abs(found) < 1000 else str(found)
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """Return the value that so many are not above; nan for none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+
+
+def p99(calls: Sequence[Call]) -> float:
+    """Return the 99th percentile of the calls' times, in milliseconds."""
+    return percentile((call.took for call in calls if call.took is not None), 0.99) * 1000
+
+
+def bad(calls: Iterable[Call]) -> list[Call]:
+    """Return the calls whose callers did not get what they asked for."""
+    return [call for call in calls if call.bad]
+
+
+def why(calls: Iterable[Call]) -> str:
+    """Return what became of calls: how many of each kind."""
+    kinds = Counter(" ".join(filter(None, (call.outcome.value, call.code))) for call in calls)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
+
+
+def clusters(times: Iterable[float], width: float) -> int:
+    """Return the largest number of moments within a time of this width."""
+    ordered = sorted(times)
+    most, first = 0, 0
+    for last, time in enumerate(ordered):
+        while time - ordered[first] >= width:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def overlap(spans: Iterable[tuple[float, float]]) -> int:
+    """Return how many spans there were at most at one time."""
+    edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    most = now = 0
+    for _, change in edges:
+        now += change
+        most = max(most, now)
+    return most
+
+
+async def nothing_lost(report: Report, load: Load, run: Installation, *, tally: bool = True) -> None:
+    """Check that each call has one outcome, one record, and that the upstreams got what the records say.
+
+    `tally`: no upstream was killed and every attempt reached one, so that the totals must agree.
+    """
+    lost = sum(call.outcome is Outcome.LOST for call in load.calls)
+    report.check("lost", lost + load.surplus, lost + load.surplus == 0)
+    told = Counter(call.id for call in load.calls if call.id)
+    logged: Counter[str] = Counter()
+    for replica in run.replicas:
+        logged += replica.ids()
+    for _ in range(20):
+        if told == logged:
+            break
+        await _moment()
+        logged = sum((replica.ids() for replica in run.replicas), Counter())
+    without = sum((told - logged).values()) + sum((logged - told).values())
+    report.check("calls without just one record", without, without == 0)
+    if tally:
+        records = [record for replica in run.replicas for record in replica.records]
+        attempts = sum(int(record["attempts"]) for record in records)
+        own = sum([(await replica.metrics())["hybridproxy_probes_sent"] for replica in run.replicas])
+        got = sum([await upstream.total() for upstream in run.upstreams.values()])
+        report.check("attempts no upstream saw, or the reverse", int(got - attempts - own), got == attempts + own)
+
+
+async def _moment() -> None:
+    import asyncio
+
+    await asyncio.sleep(0.1)
