@@ -54,6 +54,10 @@ STREAM_HEADERS: Final = {
 }
 
 
+MAX_KNOWN: Final = 10_000
+"""Targets whose times are kept; more can only come from names that wildcards cover, and then all are learnt anew."""
+
+
 class Session(Protocol[B]):
     """A way out: starts an exchange with a target of its own kind."""
 
@@ -318,6 +322,8 @@ class Driver(Generic[B]):
         self.first_output = now = self._loop.time()
         if self._terms.handling.hedge:
             known = self._parts.first_tokens
+            if len(known) >= MAX_KNOWN:
+                known.clear()
             known.setdefault(made.target.health_key, FirstTokens()).add(now - made.began)
         if isinstance(made.attempt, StreamAttempt):
             self.opened = True

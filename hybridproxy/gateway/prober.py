@@ -91,8 +91,9 @@ class Prober:
             if due and key not in self._busy:
                 self._busy.add(key)
                 spawn(self._bring_back(key), f"probe: {key[0]}")
-        for key in [key for key in self._not_before if key not in self._busy and self._not_before[key] < now - 60]:
-            del self._not_before[key]
+        for times in (self._not_before, self._own_at):
+            for key in [key for key, at in times.items() if key not in self._busy and at < now - IDLE_EVERY]:
+                del times[key]
 
     async def _bring_back(self, key: HealthKey) -> None:
         epoch: int | None = None

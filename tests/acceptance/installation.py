@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,11 @@ import aiohttp
 from tests.acceptance.processes import Replica, Upstream
 
 PROVIDERS = {"a": "together", "b": "openrouter", "c": "dashscope"}
+PROMPT = "hello there"
 TEXT = "The quick brown fox jumps over the lazy dog, and then, quite tired, it lies down in the grass to sleep."
+SPOKEN = (TEXT, f"Hello from a (qwen-a). You said: {PROMPT}")
+"""What a whole answer may say: a simulator that was started anew says the second until it is told the first."""
+
 KEYS = tuple("hp_" + letter * 43 for letter in "ABCDEFGH")
 """Of the tenants t0, t1 and so on."""
 
@@ -37,7 +41,7 @@ def configuration(
     redis: Json | None = None,
     routes: dict[str, Json] | None = None,
     tenant_routes: Sequence[str] = ("default",),
-    order: Sequence[str] | None = None,
+    change: Callable[[Json], None] | None = None,
 ) -> Json:
     """Return a configuration without its ports.
 
@@ -50,7 +54,7 @@ def configuration(
         redis: its section.
         routes: options of routes by name; each goes through all backends in order.
         tenant_routes: the routes of the tenants, in turn.
-        order: the order of the backends in the routes.
+        change: changes the rest.
 
     """
     names = [upstream.name.removeprefix("upstream-") for upstream in upstreams]
@@ -70,7 +74,7 @@ def configuration(
             }
         },
         "routes": {
-            name: {"regions": {"default": list(order or names)}, "timeouts": own | (timeouts or {})} | options
+            name: {"regions": {"default": names}, "timeouts": own | (timeouts or {})} | options
             for name, options in (routes or {"default": {}}).items()
         },
         "tenants": {
@@ -78,7 +82,11 @@ def configuration(
         },
         "breaker": {"open_for": "1s", "open_max": "2s"} | (breaker or {}),
     }
-    return config | ({"redis": redis} if redis is not None else {})
+    if redis is not None:
+        config["redis"] = redis
+    if change is not None:
+        change(config)
+    return config
 
 
 class Installation:

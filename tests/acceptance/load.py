@@ -8,7 +8,7 @@ answer is counted as `surplus`. Times are seconds from the moment a call was sen
 import asyncio
 import enum
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -58,6 +58,7 @@ class Call:
     id: str = ""
     backend: str = ""
     attempts: int = 0
+    retry_after: str = ""
     first: float | None = None  # to the first byte of the body
     took: float | None = None
     done: bool = False  # a stream's terminal marker was there
@@ -142,6 +143,8 @@ class Connection(asyncio.Protocol):
             call.backend = value.decode()
         elif name == b"x-hybridproxy-attempts":
             call.attempts = int(value)
+        elif name == b"retry-after":
+            call.retry_after = value.decode()
 
     def on_headers_complete(self) -> None:
         """Keep the status."""
@@ -230,7 +233,7 @@ class Load:
         urls: of the replicas.
         ask: what the n-th call is.
         rate: calls a second; may be changed while it runs.
-        expected: the text of a whole answer, None: any.
+        expected: the texts of which a whole answer is one, none: any.
         patience: seconds until a call without an outcome is lost.
         calls: all calls sent so far.
         surplus: what came that nobody had asked for.
@@ -240,7 +243,7 @@ class Load:
     urls: Sequence[str]
     ask: Callable[[int], Ask]
     rate: float
-    expected: str | None = None
+    expected: Collection[str] = ()
     patience: float = 30.0
     calls: list[Call] = field(default_factory=list)
     surplus: int = 0
@@ -293,7 +296,7 @@ class Load:
     def settled(self, call: Call) -> None:
         """Take the end of a call."""
         call.took = self.now() - call.sent
-        call.whole = call.outcome is Outcome.ANSWERED and self.expected in {None, call.text}
+        call.whole = call.outcome is Outcome.ANSWERED and (not self.expected or call.text in self.expected)
         if call.whole:
             call.text = ""
         self.in_flight -= 1

@@ -256,10 +256,14 @@ class Replica(Program):
         named = [line for line in self.lines if line["event"] == name or line["event"].startswith(f"{name}.")]
         return [line for line in named if all(line.get(key) == value for key, value in fields.items())]
 
-    async def logged(self, name: str, seconds: float = 15.0, count: int = 1, **fields: Any) -> list[dict[str, Any]]:
-        """Wait until the log has so many of them."""
-        await until(lambda: len(self.events(name, **fields)) >= count, f"{name} in the log of {self.name}", seconds)
-        return self.events(name, **fields)
+    async def logged(self, name: str, seconds: float = 15.0, *, since: float = 0.0, **fields: Any) -> dict[str, Any]:
+        """Wait until the log has one of them that is not older than `since`, and return the first."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.events(name, **fields) if line["time"] >= since - 0.002]
+
+        await until(found, f"{name} in the log of {self.name}", seconds)
+        return found()[0]
 
     def ids(self) -> Counter[str]:
         """Return how often each call has a record."""

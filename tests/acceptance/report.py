@@ -1,5 +1,6 @@
 """What a test found: figures, and for each thing it must hold whether it did."""
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -109,7 +110,7 @@ async def nothing_lost(report: Report, load: Load, run: Installation, *, tally: 
     for _ in range(20):
         if told == logged:
             break
-        await _moment()
+        await asyncio.sleep(0.1)
         logged = sum((replica.ids() for replica in run.replicas), Counter())
     without = sum((told - logged).values()) + sum((logged - told).values())
     report.check("calls without just one record", without, without == 0)
@@ -120,8 +121,3 @@ async def nothing_lost(report: Report, load: Load, run: Installation, *, tally: 
         got = sum([await upstream.total() for upstream in run.upstreams.values()])
         report.check("attempts no upstream saw, or the reverse", int(got - attempts - own), got == attempts + own)
 
-
-async def _moment() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.1)

@@ -122,7 +122,7 @@ async def test_what_is_shared_names_nobody(fleet: tuple[Stack, Worker, RedisServ
     stack.worker.health.drain("dashscope-sg", "maintenance", 60)
     await asyncio.sleep(1.2)
     client = server.client()
-    shown: list[Any] = [client.hgetall(key) for key in client.keys()]
+    shown: list[Any] = [client.hgetall(key) for key in client.scan_iter()]
     client.close()
     assert shown
     text = str(shown)

@@ -226,3 +226,39 @@ def text_of(events: list[Any]) -> str:
     return "".join(
         choice["delta"].get("content") or "" for event in events if event != b"[DONE]" for choice in event["choices"]
     )
+
+
+async def test_input_too_long_goes_to_a_larger_window(stack: Stack) -> None:
+    """Together's 403 means that the context is too long: the backend with the larger window answers."""
+    stack.sim("together").behave({"fault": {"kind": "named", "name": "together.context_length"}})
+    status, headers, _ = await ask(stack, model="small-window")
+    assert (status, headers["x-hybridproxy-backend"], headers["x-hybridproxy-attempts"]) == (
+        200,
+        "dashscope-sg",
+        "2",
+    )
+    assert phases(stack, "together-us") <= {Phase.CLOSED}
+
+
+async def test_input_too_long_for_the_largest_window_is_the_callers(stack: Stack) -> None:
+    """Nobody with a smaller window is asked: the caller is told, and its client does not try again."""
+    fault = {
+        "kind": "status",
+        "status": 400,
+        "message": "Range of input length should be [1, 99]",
+        "code": "InvalidParameter",
+    }
+    stack.sim("dashscope").behave({"fault": fault})
+    stack.sim("together").behave({"fault": {"kind": "named", "name": "together.context_length"}})
+    status, headers, body = await ask(stack, model="small-window")
+    assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+    assert headers["x-hybridproxy-attempts"] == "2"
+
+
+async def test_a_content_refusal_goes_back_to_the_caller(stack: Stack) -> None:
+    """It is no outage: nobody else is asked for what one has refused."""
+    stack.sim("dashscope").behave({"fault": {"kind": "named", "name": "dashscope.data_inspection_failed"}})
+    status, _, body = await ask(stack, address=SINGAPORE)
+    assert (status, body["error"]["code"]) == (400, "content_policy_violation")
+    assert not stack.received("openrouter")
+    assert phases(stack, "dashscope-sg") <= {Phase.CLOSED}

@@ -1,0 +1,222 @@
+"""Upstreams that die, fall silent, fail or refuse: B1, B2, B3, B5, B6."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.installation import KEYS, SPOKEN, TEXT, Installation, installed
+from tests.acceptance.load import Ask, Call, Load, Outcome
+from tests.acceptance.report import Report, bad, nothing_lost, p99, percentile, why
+from tests.support.redis_servers import RedisServer
+
+HEALTHY: dict[str, Any] = {"text": TEXT}
+
+
+def mixed(replicas: int) -> Any:
+    """Return calls of four tenants in turn: of twenty 12 whole answers, 6 streams that may resume, 2 that may not.
+
+    The tenants t0 and t1 are on the route whose streams end with an error, t2 and t3 on the one that resumes them.
+    """
+
+    def ask(n: int) -> Ask:
+        place = n % 20
+        tenant = n % 4 if place < 12 else 2 + n % 2 if place < 18 else n % 2
+        return Ask(KEYS[tenant], replica=n % replicas, stream=place >= 12)
+
+    return ask
+
+
+def turns(*, tenants: int = 4, replicas: int = 1, stream: bool = False) -> Any:
+    """Return calls of tenants and at replicas in turn."""
+    return lambda n: Ask(KEYS[n % tenants], replica=n // tenants % replicas, stream=stream)
+
+
+async def killed(folder: Path, *, rate: float, before: float, after: float, rounds: int) -> Report:
+    """B1: the first upstream is killed under load, and comes back."""
+    report = Report("B1")
+    routes = {"plain": {"on_cut": ["error"]}, "resuming": {"on_cut": ["resume", "replay", "error"]}}
+    with RedisServer(folder) as redis:
+        async with (
+            installed(
+                folder, replicas=3, redis={"url": redis.url}, routes=routes,
+                tenant_routes=("plain", "plain", "resuming", "resuming"),
+            ) as run,
+            # the third replica gets no call: it can only hear
+            Load(run.urls[:2], mixed(2), rate, SPOKEN) as load,
+        ):  # fmt: skip
+            await run.fleet(3)
+            settings = HEALTHY | {"pace_ms": 10}
+            await asyncio.gather(*(upstream.behave(**settings) for upstream in run.upstreams.values()))
+            slowest, before_open, after_open, broken = 0.0, 0, [], 0
+            for _ in range(rounds):
+                await asyncio.sleep(before)
+                at, wall = load.now(), time.time()
+                await run["a"].kill()
+                opened = [await _opened(run, n, wall) for n in range(3)]
+                slowest = max(slowest, *(one - wall for one in opened))
+                await asyncio.sleep(after)
+                failed_over = at + slowest
+                end = load.now()
+                anew = time.time()
+                await run["a"].start()
+                await run["a"].ready()
+                await run["a"].behave(**settings)
+                for replica in run.replicas:
+                    await replica.logged("breaker.closed", 20, since=anew, backend="a")
+                early = bad(load.between(at - 5, failed_over))
+                before_open = max(before_open, len(early))
+                broken += len(early)
+                after_open += bad(load.between(failed_over, end))
+            back = load.now()
+            await asyncio.sleep(min(3.0, after))
+            await load.stop()
+            report.check("slowest replica to open, s", slowest, slowest <= 2)
+            report.check("client errors before that, in a round", before_open, before_open <= 10)
+            report.check("after that", f"{len(after_open)} of {len(load.calls)}", not after_open)
+            late = bad(load.between(back, load.now()))
+            report.check("after it came back", len(late), not late)
+            report.note("what failed:", why(bad(load.calls)))
+            await nothing_lost(report, load, run, tally=False)
+    return report
+
+
+async def _opened(run: Installation, number: int, wall: float) -> float:
+    """Return when a replica's breaker opened, by its log."""
+    return float((await run.replicas[number].logged("breaker.opened", 10, since=wall, backend="a"))["time"])
+
+
+async def silent(folder: Path, *, rate: float, first_token: float, before: float, after: float) -> Report:
+    """B2: the first upstream is stopped: its kernel takes connections and requests, and nobody answers."""
+    report = Report("B2")
+    limit = first_token + 2
+    times = {"first_token": f"{first_token}s", "answer": f"{first_token}s", "total": f"{first_token + 30}s"}
+
+    def ask(n: int) -> Ask:
+        return Ask(KEYS[n % 4], stream=n // 4 % 2 == 0)
+
+    async with installed(folder, timeouts=times) as run, Load(run.urls, ask, rate, (TEXT,)) as load:
+        await asyncio.sleep(before)
+        at, wall = load.now(), time.time()
+        run["a"].pause()
+        opened = await _opened(run, 0, wall) - wall
+        await asyncio.sleep(after)
+        end = load.now()
+        run["a"].resume()
+        await run.replicas[0].logged("breaker.closed", 30, backend="a")
+        await load.stop()
+        caught = [call for call in load.between(at - 1, end) if call.took is not None and call.took > first_token / 2]
+        slowest = max(call.took or 0.0 for call in load.calls)
+        report.check("slowest call, s", slowest, slowest <= limit)
+        report.check("opened after, s", opened, opened <= limit)
+        retried = [call for call in caught if call.backend == "b" and not call.bad]
+        report.check("calls that it caught and b answered", f"{len(retried)} of {len(caught)}", retried == caught)
+        late = bad(load.between(at + opened + 0.1, load.now()))
+        report.check("client errors once it was open", len(late), not late)
+        report.note("what failed:", why(bad(load.calls)))
+        await nothing_lost(report, load, run, tally=False)
+    return report
+
+
+async def stalled(folder: Path, *, rate: float, between_bytes: float, seconds: float) -> Report:
+    """B3: the first upstream begins its streams and then says nothing more."""
+    report = Report("B3")
+    times = {"between_bytes": f"{between_bytes}s", "total": f"{between_bytes + 60}s"}
+    async with (
+        installed(folder, timeouts=times) as run,
+        Load(run.urls, turns(stream=True), rate, (TEXT,), patience=between_bytes + 30) as load,
+    ):
+        await run["a"].behave(**HEALTHY, fault={"kind": "stall", "after_pieces": 3})
+        opened = await run.replicas[0].logged("breaker.opened", between_bytes + 10, backend="a")
+        await asyncio.sleep(seconds)
+        await run["a"].behave(**HEALTHY)  # before its next probe stalls as well
+        await load.stop()
+        hit = [call for call in load.calls if call.backend == "a" and call.bad]
+        report.check("streams that stalled", len(hit), len(hit) >= 10)
+        ends = [call.took or 0.0 for call in hit]
+        near = f"{min(ends):.2f} to {max(ends):.2f}"
+        report.check("error event after, s", near, all(0 <= end - between_bytes < 1 for end in ends))
+        told = [call for call in hit if call.outcome is Outcome.BROKEN and not call.done]
+        report.check("with an error event and no [DONE]", len(told), told == hit)
+        report.check("attempts of one", max(call.attempts for call in hit), all(call.attempts == 1 for call in hit))
+        report.check("opened by", opened["reason"], "streams broke off" in opened["reason"])
+        others = [call for call in bad(load.calls) if call not in hit]
+        report.check("other client errors", len(others), not others)
+        await nothing_lost(report, load, run)
+    return report
+
+
+async def half_broken(folder: Path, *, rate: float, seconds: float, seeds: int) -> Report:
+    """B5: the first upstream answers every second call with 500, at random."""
+    report = Report("B5")
+    beyond, requests, attempts, floor, errors = [], 0, 0, 0.0, 0
+    for seed in range(seeds):
+        async with (
+            installed(folder / f"seed-{seed}", breaker={"open_for": "5s", "open_max": "15s"}) as run,
+            Load(run.urls, turns(tenants=1), rate, (TEXT,)) as load,
+        ):
+            await asyncio.sleep(1)
+            began = load.now()
+            healthy = await run["a"].total()
+            fault = {"kind": "status", "status": 500, "probability": 0.5, "seed": seed}
+            await run["a"].behave(**HEALTHY, fault=fault)
+            opened = await run.replicas[0].logged("breaker.opened", 30, backend="a")
+            samples = [entry for entry in await run["a"].requests() if entry["started_at"] <= opened["time"]]
+            beyond.append(len(samples) - _threshold([entry["status"] == 500 for entry in samples]))
+            await asyncio.sleep(max(0.0, seconds - (load.now() - began)))
+            await load.stop()
+            report_of_one = Report("B5")
+            await nothing_lost(report_of_one, load, run)
+            report.checks += [check for check in report_of_one.checks if not check.holds or seed == 0]
+            requests += len(load.calls)
+            attempts += sum([await upstream.total() for upstream in run.upstreams.values()])
+            floor += load.now() - began
+            errors += len(bad(load.calls))
+            del healthy
+    report.check("samples between threshold and opening, at most", max(beyond), max(beyond) <= 20)
+    most = 1.1 * requests + floor
+    report.check(f"attempts for {requests} requests", attempts, attempts <= most)
+    report.note("attempts a request", attempts / requests)
+    report.note("client errors", errors)
+    return report
+
+
+def _threshold(faults: list[bool]) -> int:
+    """Return after how many outcomes the rules say: open. Five in a row, or half of at least twenty."""
+    streak = count = 0
+    for number, fault in enumerate(faults, 1):
+        streak, count = (streak + 1, count + 1) if fault else (0, count)
+        if fault and (streak >= 5 or (number >= 20 and count >= number / 2)):
+            return number
+    return len(faults)
+
+
+async def all_failing(folder: Path, *, rate: float, seconds: float) -> Report:
+    """B6: all three upstreams answer every call with 500."""
+    report = Report("B6")
+    async with installed(folder, breaker={"open_for": "5s", "open_max": "15s"}) as run:
+        for upstream in run.upstreams.values():
+            await upstream.behave(**HEALTHY, fault={"kind": "status", "status": 500})
+        async with Load(run.urls, turns(), rate) as load:
+            began, cpu = load.now(), run.replicas[0].cpu()
+            await asyncio.sleep(seconds)
+            used = (run.replicas[0].cpu() - cpu) / (load.now() - began)
+        sent = len(load.calls) / seconds
+        attempts = sum([await upstream.total() for upstream in run.upstreams.values()])
+        report.note("calls a second", round(sent))
+        most = 1.1 * len(load.calls) + 4 * seconds
+        report.check(f"attempts for {len(load.calls)} calls", attempts, attempts <= most)
+        refused = [call for call in load.calls if call.status == 503]
+        others = [call for call in load.calls if call.status != 503]
+        report.check("503 within, ms (p99)", p99(refused), p99(refused) <= 50)
+        report.check("CPU of the worker", f"{used:.0%}", used < 0.9)
+        report.check("answered with something else", why(others), all(call.status in {502, 503} for call in others))
+        hints = sum(bool(call.retry_after) for call in refused)
+        report.check("503 with Retry-After", f"{hints} of {len(refused)}", hints == len(refused))
+        await nothing_lost(report, load, run)
+    return report
+
+
+def took(calls: list[Call], share: float = 0.5) -> float:
+    """Return a percentile of the calls' times, in milliseconds."""
+    return percentile((call.took for call in calls if call.took is not None), share) * 1000
