@@ -13,7 +13,10 @@ def invitation(ports: Ports, workspace: Workspace, model: str) -> Iterator[tuple
     admin = f"http://{HOST}:{ports.admin}"
     broken = f"http://{HOST}:{ports.upstreams['together-us']}/_sim/behaviour"
     yield "keys and paths for the lines below (any POSIX shell)", (f". {workspace.shell_file}",)
-    yield "a caller in Singapore, by curl", (_curl(root, "SHOP", SINGAPORE.address, model),)
+    yield (
+        "a caller in Singapore, by curl; for some seconds yet the ramp sends a part of the calls to openrouter-us",
+        (_curl(root, "SHOP", SINGAPORE.address, model),),
+    )
     yield "the bank, from Toronto", (_curl(root, "BANK", TORONTO.address, model),)
     yield (
         "the official client",

@@ -34,6 +34,10 @@ class MarkKind(Enum):
     """Keeps nothing out: it is put for other replicas to hear."""
 
 
+BANS: Final = tuple(kind for kind in MarkKind if kind is not MarkKind.RESET)
+"""The kinds that keep calls away."""
+
+
 @value
 class Mark:
     """One thing out of service.
@@ -77,7 +81,7 @@ class Marks:
     def in_force(self) -> list[Mark]:
         """Return the marks that keep calls away now."""
         wall = self._wall()
-        return [mark for mark in self._marks.values() if mark.until > wall]
+        return [mark for mark in self._marks.values() if mark.until > wall and mark.kind in BANS]
 
     def put(self, key: Key, kind: MarkKind, reason: str, seconds: float) -> Mark:
         """Take something out of service for so long, at most `MAX_SECONDS`."""
@@ -110,11 +114,15 @@ class Marks:
     def ban(self, key: Key) -> Ban | None:
         """Return what keeps calls from a key, on the loop's clock."""
         wall = self._wall()
-        marks = [mark for kind in MarkKind if (mark := self._marks.get((key, kind))) is not None and mark.until > wall]
+        marks = [mark for kind in BANS if (mark := self._marks.get((key, kind))) is not None and mark.until > wall]
         if not marks:
             return None
         last = max(marks, key=lambda mark: mark.until)
-        return Ban(self._now() + last.until - wall, last.kind.value)
+        return Ban(self.ends(last), last.kind.value)
+
+    def ends(self, mark: Mark) -> float:
+        """Return when a mark ends, on the loop's clock."""
+        return self._now() + mark.until - self._wall()
 
     def tick(self) -> None:
         """Forget what ended, after a while."""

@@ -255,9 +255,8 @@ class MemoryHealth:
             self._reset(mark.key[1])
 
     def _trip(self, mark: Mark) -> None:
-        ban = self.marks.ban(mark.key)
         for key in [key for key in self._cells if key[0] == mark.key[1]]:
-            self.step(key, breaker.Tripped(0.0 if ban is None else ban.until, MarkKind.TRIP.value))
+            self.step(key, breaker.Tripped(self.marks.ends(mark), MarkKind.TRIP.value))
 
     def _reset(self, backend: str) -> bool:
         known = [key for key, cell in self._cells.items() if key[0] == backend and cell.state != CLOSED]
