@@ -47,7 +47,7 @@ class View:
         made: calls so far.
         failed: those that failed.
         resumed: streams that were cut and went on.
-        breaker: the breaker's phase, with its reason where it is open.
+        breaker: the breaker's phase, with its reason where it is open, and with the share that the ramp is to give.
         short: the same without the reason.
         moment: which part of the story it is.
         caption: what happens now.
@@ -70,8 +70,8 @@ def view(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> View:
     """Return what there is to see."""
     moment, caption = _caption(story, calls, sight, now)
     short = sight.phase.value
-    if sight.phase is Phase.CLOSED and story.closed is not None:
-        short = f"closed, ramp {_percent(share(calls, max(story.closed, now - WINDOW), now))}"
+    if sight.ramp is not None:
+        short = f"closed, ramp {sight.ramp:.0%}".replace("%", " %")
     times = (("cut", story.cut), ("back", story.restored), ("ramp", story.closed))
     return View(
         seconds=seconds(calls, story.begun, now),
@@ -109,8 +109,8 @@ def _caption(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> t
     if story.half is not None:
         return Moment.OVER, f"More than half of the calls are answered by {HOME} again."
     if story.closed is not None:
-        part = _percent(share(calls, max(story.closed, now - WINDOW), now))
-        return Moment.RAMP, f"The probes were good. Ramp: {part} of the calls, more each second."
+        part = share(calls, max(story.closed, now - WINDOW), now) or 0.0
+        return Moment.RAMP, f"The probes were good. A ramp: {part:.0%} of the calls by now.".replace("%", " %")
     if sight.phase is Phase.HALF_OPEN and story.restored is not None:
         return Moment.PROBE, "A check reached it: one call at a time goes there, as a probe."
     if story.restored is not None:
@@ -122,7 +122,3 @@ def _caption(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> t
     if sight.changes.opened > 1:
         return Moment.CHECKED, f"{told} Not back yet."
     return Moment.MOVED, f"{told} It is left alone."
-
-
-def _percent(part: float | None) -> str:
-    return "0 %" if part is None else f"{part:.0%}".replace("%", " %")

@@ -14,9 +14,10 @@ def invitation(ports: Ports, workspace: Workspace, model: str) -> Iterator[tuple
     broken = f"http://{HOST}:{ports.upstreams['together-us']}/_sim/behaviour"
     yield "keys and paths for the lines below (any POSIX shell)", (f". {workspace.shell_file}",)
     yield (
-        "a caller in Singapore, by curl; for some seconds yet the ramp sends a part of the calls to openrouter-us",
-        (_curl(root, "SHOP", SINGAPORE.address, model),),
+        "what the proxy knows of its backends; dashscope-sg may still come back by its ramp: give it all calls at once",
+        ("hybridproxy state", "hybridproxy reset dashscope-sg"),
     )
+    yield "a caller in Singapore, by curl", (_curl(root, "SHOP", SINGAPORE.address, model),)
     yield "the bank, from Toronto", (_curl(root, "BANK", TORONTO.address, model),)
     yield (
         "the official client",

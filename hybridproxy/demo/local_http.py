@@ -52,12 +52,11 @@ def text(port: int, path: str, headers: Mapping[str, str]) -> str | None:
     return body.decode(errors="replace") if status == 200 else None
 
 
-def post(port: int, path: str, value: Any, headers: Mapping[str, str]) -> Any:
-    """Send a JSON value; return the one that comes back, None when none does."""
+def json_of(port: int, path: str, headers: Mapping[str, str]) -> Any:
+    """Return the JSON value at a path, None when there is none."""
     try:
-        status, body = _request(port, "POST", path, json.dumps(value).encode(), headers)
-        return json.loads(body) if status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError):
+        return json.loads(text(port, path, headers) or "null")
+    except ValueError:
         return None
 
 

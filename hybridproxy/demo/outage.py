@@ -134,8 +134,7 @@ def outage(number: int, stage: Stage, workspace: Workspace, screen: Screen) -> b
     place = f"{CALLER.address} ({CALLER.place})"
     screen.labelled("calls", f"{CALLER.tenant}, from {place}, {RATE} a second, streamed")
     stage.say(BEHAVIOUR)
-    described = {"tenant": CALLER.tenant, "model": MODEL, "address": CALLER.address, "stream": True}
-    watch = Watch(stage.ports.admin, workspace.admin_token, HOME, described)
+    watch = Watch(stage.ports.admin, workspace.admin_token, HOME)
     key = workspace.keys[CALLER.tenant]
     application = Application(stage.ports.data, key, CALLER.address, MODEL, QUESTION, TEXT)
     act = Outage(stage, watch, application, screen.show())

@@ -1,10 +1,9 @@
 """What the proxy's admin port tells of one backend, looked at several times a second.
 
-The counters of `/metrics` miss no change of phase, however short it was; `/admin/v1/explain` gives the reason.
+The counters of `/metrics` miss no change of phase, however short it was; `/admin/v1/state` has reason and ramp.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -20,8 +19,8 @@ RESUMED: Final = re.compile(
     r'^hybridproxy_recovered_streams_total\{backend="[^"]*",way="(?P<way>[^"]*)"\} (?P<n>\S+)$', re.MULTILINE
 )
 NOTHING: Final = Changes()
-HEALTH: Final = re.compile(r"^health: (?:open|half-open): ")
-"""What a decision puts before the reason of a breaker that is not closed."""
+PREFIX: Final = re.compile(r"^(?:open|half-open): ")
+"""The phase that stands before a reason and is shown anyway."""
 
 
 class Phase(Enum):
@@ -34,10 +33,18 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look: what was counted since the first look, and the last reason that was given."""
+    """One look.
+
+    Attributes:
+        changes: what was counted since the first look.
+        reason: why the backend gets no or fewer calls, "" where it gets all.
+        ramp: the share of the calls it is to get while it comes back by a ramp.
+
+    """
 
     changes: Changes = NOTHING
     reason: str = ""
+    ramp: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -49,14 +56,13 @@ class Sight:
 
 
 class Watch:
-    """Looks at a backend, as somebody who calls like `described` would see it."""
+    """Looks at a backend."""
 
-    def __init__(self, port: int, token: str, backend: str, described: Mapping[str, Any]) -> None:
+    def __init__(self, port: int, token: str, backend: str) -> None:
         """Look for the first time; later looks count from here."""
         self._port = port
         self._headers = {"authorization": f"Bearer {token}"}
         self._backend = backend
-        self._described = dict(described)
         self._last = Sight()
         self._first = self._counted() or NOTHING
 
@@ -65,17 +71,13 @@ class Watch:
         counted = self._counted()
         if counted is None:
             return self._last
-        changes = minus(counted, self._first)
-        self._last = Sight(changes, self._reason() or self._last.reason)
+        state = local_http.json_of(self._port, "/admin/v1/state", self._headers)
+        self._last = Sight(minus(counted, self._first), *read_state(state, self._backend))
         return self._last
 
     def _counted(self) -> Changes | None:
         page = local_http.text(self._port, "/metrics", self._headers)
         return None if page is None else read_metrics(page, self._backend)
-
-    def _reason(self) -> str:
-        decision = local_http.post(self._port, "/admin/v1/explain", self._described, self._headers)
-        return read_reason(decision, self._backend)
 
 
 def read_metrics(page: str, backend: str) -> Changes:
@@ -89,13 +91,17 @@ def read_metrics(page: str, backend: str) -> Changes:
     )
 
 
-def read_reason(decision: Any, backend: str) -> str:
-    """Return why a decision passes over a backend whose breaker is not closed, "" where it does not."""
+def read_state(state: Any, backend: str) -> tuple[str, float | None]:
+    """Return the reason and the ramp of the first of a backend's targets that does not get all its calls."""
     try:
-        reasons = [str(row["reason"]) for row in decision["candidates"] if row["backend"] == backend]
-    except (KeyError, TypeError):
-        return ""
-    return next((HEALTH.sub("", reason) for reason in reasons if HEALTH.match(reason)), "")
+        targets = [target for row in state["backends"] if row["id"] == backend for target in row["targets"]]
+        for target in targets:
+            if target["admits"] != "all":
+                ramp = target["ramp"]
+                return PREFIX.sub("", str(target["reason"])), None if ramp is None else float(ramp)
+    except (KeyError, TypeError, ValueError):
+        return "", None
+    return "", None
 
 
 def minus(later: Changes, earlier: Changes) -> Changes:

@@ -189,7 +189,9 @@ class SharedHealth:
             self._wake()
 
     def _marked(self, mark: Mark, heard: bool) -> None:  # noqa: FBT001 - a listener's signature
-        if mark.kind is MarkKind.RESET and not heard:  # it is about to be forgotten: cool-offs too
+        if heard:
+            return
+        if mark.kind is MarkKind.RESET:  # the targets are about to be forgotten, their cool-offs too
             for key in _targets(self._health.view):
                 if key[0] == mark.key[1]:
                     self._reset[key] = (self._health.state(key).epoch, self._now())

@@ -81,9 +81,9 @@ async def killed(folder: Path, *, rate: float, before: float, after: float, roun
     return report
 
 
-async def _opened(run: Installation, number: int, wall: float) -> float:
+async def _opened(run: Installation, number: int, wall: float, seconds: float = 10.0) -> float:
     """Return when a replica's breaker opened, by its log."""
-    return float((await run.replicas[number].logged("breaker.opened", 10, since=wall, backend="a"))["time"])
+    return float((await run.replicas[number].logged("breaker.opened", seconds, since=wall, backend="a"))["time"])
 
 
 async def silent(folder: Path, *, rate: float, first_token: float, before: float, after: float) -> Report:
@@ -99,11 +99,11 @@ async def silent(folder: Path, *, rate: float, first_token: float, before: float
         await asyncio.sleep(before)
         at, wall = load.now(), time.time()
         run["a"].pause()
-        opened = await _opened(run, 0, wall) - wall
+        opened = await _opened(run, 0, wall, limit + 10) - wall
         await asyncio.sleep(after)
         end = load.now()
         run["a"].resume()
-        await run.replicas[0].logged("breaker.closed", 30, backend="a")
+        await run.replicas[0].logged("breaker.closed", first_token + 30, backend="a")
         await load.stop()
         caught = [call for call in load.between(at - 1, end) if call.took is not None and call.took > first_token / 2]
         slowest = max(call.took or 0.0 for call in load.calls)

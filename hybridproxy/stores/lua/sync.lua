@@ -169,6 +169,21 @@ local function unaware(id, epoch)
   return targets[id] and targets[id].phase == 'closed' and epoch < targets[id].epoch
 end
 
+-- Whether two others say it already, of the same tenants: each sync reads all votes, so there should be few.
+local function is_said(id, tenants)
+  local voters, named = 0, {}
+  for worker, vote in pairs(votes[id] or {}) do
+    if worker ~= me then
+      voters = voters + 1
+      for tenant in vote.tenants:gmatch('%x+') do named[tenant] = true end
+    end
+  end
+  for tenant in tenants:gmatch('%x+') do
+    if not named[tenant] then return false end
+  end
+  return voters >= 2
+end
+
 -- ---- take what this worker says ----
 
 local seen = stored['w ' .. me]
@@ -211,6 +226,8 @@ for id, said in pairs(sent.votes) do
   local t, left, age, unreachable, tenants = targets[id], said[1], said[2], tostring(said[3]), said[4]
   if t and (t.phase == 'open' or (t.phase == 'closed' and now - age < t.till - TOLD)) then
     sent.votes[id] = nil -- it is open for all, or was closed after this worker had found it out
+  elseif unreachable == '0' and is_said(id, tenants) then
+    sent.votes[id] = nil
   else
     local vote, old = {till = now + left, at = now, unreachable = unreachable, tenants = tenants}, nil
     votes[id] = votes[id] or {}

@@ -34,7 +34,7 @@ HALF_OPEN, CLOSED = Changes(opened=2, half_opened=2, resumed=10), Changes(2, 2, 
         (CUT, OPEN_AGAIN, 7.0, Moment.CHECKED, "Not back yet"),
         (BACK, OPEN_AGAIN, 9.6, Moment.BACK, "next check finds out"),
         (BACK, HALF_OPEN, 10.8, Moment.PROBE, "as a probe"),
-        (RAMP, CLOSED, 13.0, Moment.RAMP, "Ramp: 50 %"),
+        (RAMP, CLOSED, 13.0, Moment.RAMP, "A ramp: 50 % of the calls by now."),
         (replace(RAMP, half=13.0), CLOSED, 13.0, Moment.OVER, "More than half"),
     ],
 )
@@ -52,7 +52,7 @@ def test_the_breaker_is_shown_with_its_reason_while_it_is_open() -> None:
     reason = "5 faults in a row: it could not be reached"
     assert view(CUT, CALLS, Sight(OPEN, reason), 5.0).breaker == f"open: {reason}"
     assert view(BACK, CALLS, Sight(HALF_OPEN, reason), 10.5).breaker == "half-open"
-    assert view(RAMP, CALLS, Sight(CLOSED, reason), 13.0).breaker == "closed, ramp 50 %"
+    assert view(RAMP, CALLS, Sight(CLOSED, "coming back by a ramp", 0.16), 13.0).breaker == "closed, ramp 16 %"
     assert view(WELL, CALLS, Sight(), 1.0).breaker == "closed"
 
 

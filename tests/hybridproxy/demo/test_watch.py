@@ -4,7 +4,7 @@ import pytest
 
 from hybridproxy.demo import local_http
 from hybridproxy.demo.judgement import Changes
-from hybridproxy.demo.watch import Phase, Sight, Watch, minus, read_metrics, read_reason
+from hybridproxy.demo.watch import Phase, Sight, Watch, minus, read_metrics, read_state
 from hybridproxy.telemetry.metrics import Metrics
 
 PAGE = """\
@@ -43,34 +43,46 @@ def test_the_phase_follows_from_the_counts(changes: Changes, phase: Phase) -> No
     assert Sight(changes).phase is phase
 
 
+def state(admits: str, reason: str | None, ramp: float | None = None) -> dict[str, Any]:
+    """Return what the admin port says when one target of Singapore's is not fit, or not wholly."""
+    fit = {"admits": "all", "reason": None, "ramp": None}
+    target = {"admits": admits, "reason": reason, "ramp": ramp}
+    other = {"id": "other", "targets": [{"admits": "none", "reason": "open: not this", "ramp": None}]}
+    return {"backends": [other, {"id": "dashscope-sg", "targets": [fit, target]}]}
+
+
 @pytest.mark.parametrize(
-    ("reason", "read"),
+    ("shown", "read"),
     [
-        ("health: open: 5 faults in a row", "5 faults in a row"),
-        ("health: half-open: its probe failed", "its probe failed"),
-        ("region asia", ""),
-        ("last: coming back by a ramp", ""),
+        (state("none", "open: 5 faults in a row"), ("5 faults in a row", None)),
+        (state("probe", "half-open: its probe failed"), ("its probe failed", None)),
+        (state("ramp", "coming back by a ramp", 0.37), ("coming back by a ramp", 0.37)),
+        (state("all", None), ("", None)),
+        ({"backends": []}, ("", None)),
     ],
 )
-def test_the_reason_is_taken_from_the_decision(reason: str, read: str) -> None:
-    """Only what the breaker says is a reason of the breaker."""
-    rows = [{"backend": "other", "reason": "health: open: not this"}, {"backend": "dashscope-sg", "reason": reason}]
-    assert read_reason({"candidates": rows}, "dashscope-sg") == read
+def test_reason_and_ramp_are_those_of_the_target_that_is_not_fit(
+    shown: dict[str, Any], read: tuple[str, float | None]
+) -> None:
+    """What is wrong with another backend, or was wrong before, is not shown."""
+    assert read_state(shown, "dashscope-sg") == read
 
 
-@pytest.mark.parametrize("decision", [None, [], {}, {"candidates": [{"backend": "dashscope-sg"}]}])
-def test_an_answer_of_another_form_has_no_reason(decision: Any) -> None:
+@pytest.mark.parametrize(
+    "shown",
+    [None, [], {}, {"backends": [{"id": "dashscope-sg"}]}, state("ramp", "", "much")],  # type: ignore[arg-type]
+)
+def test_a_state_of_another_form_has_no_reason(shown: Any) -> None:
     """The act goes on without."""
-    assert read_reason(decision, "dashscope-sg") == ""
+    assert read_state(shown, "dashscope-sg") == ("", None)
 
 
 def test_a_watch_counts_from_its_first_look_and_keeps_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Earlier steps do not count, and an admin port that does not answer for a moment changes nothing."""
     pages: list[str | None] = [PAGE, PAGE.replace('="open"} 2.0', '="open"} 3.0'), None]
-    opened = {"candidates": [{"backend": "dashscope-sg", "reason": "health: open: 5 faults"}]}
     monkeypatch.setattr(local_http, "text", lambda *_: pages.pop(0))
-    monkeypatch.setattr(local_http, "post", lambda *_: opened)
-    watch = Watch(1, "token", "dashscope-sg", {"tenant": "chat"})
+    monkeypatch.setattr(local_http, "json_of", lambda *_: state("none", "open: 5 faults"))
+    watch = Watch(1, "token", "dashscope-sg")
     seen = watch.look()
     assert seen == Sight(Changes(opened=1), "5 faults")
     assert watch.look() is seen

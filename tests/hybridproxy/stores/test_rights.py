@@ -182,6 +182,28 @@ async def test_one_alone_may_probe_what_only_it_found_out(server: RedisServer) -
         assert set(fleet.phases()) == {Phase.CLOSED}
 
 
+async def test_a_result_that_is_told_late_closes_nothing_that_opened_since(server: RedisServer) -> None:
+    """Good probes count from when they were made: told a second after the fleet opened the target, they are old."""
+    async with Fleet(settings(server.address), 5, rules=BRIEF) as fleet:
+        await fleet.sync()
+        late, *others = fleet.workers
+        late.find_out(tenants=("one",))
+        await asyncio.sleep(0.1)
+        epoch = await take(late)
+        assert epoch is not None
+        late.rights.finish(KEY, epoch, closed=True)
+        await asyncio.sleep(1.1)
+        for worker in others[:2]:
+            worker.find_out()
+            await worker.sync()
+        await asyncio.sleep(0.15)
+        assert await take(others[2]) is None
+        await late.sync()
+        await fleet.sync()
+        assert set(fleet.phases()) == {Phase.OPEN}
+        assert await take(others[2]) is not None
+
+
 async def test_a_number_no_server_gave_blocks_nothing(server: RedisServer) -> None:
     """A target whose numbers are far ahead is taken as unknown, and the right is given with a true one."""
     async with Fleet(settings(server.address), 1, rules=BRIEF) as fleet:
