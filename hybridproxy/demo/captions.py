@@ -24,6 +24,9 @@ from hybridproxy.demo.watch import Phase, Sight
 GONE_ON: Final = 1.0
 """Seconds after the cut in which its streams come to their end elsewhere; before that they are not counted."""
 
+PROBED_FOR: Final = 1.5
+"""Seconds in which the probes are told; they take less time than it takes to read of them."""
+
 
 class Moment(Enum):
     """The parts of the story; the log tells each once."""
@@ -34,6 +37,7 @@ class Moment(Enum):
     CHECKED = "checked"
     BACK = "back"
     PROBE = "probe"
+    PROBED = "probed"
     RAMP = "ramp"
     OVER = "over"
 
@@ -106,15 +110,8 @@ def summary(story: Story, calls: Sequence[Call], changes: Changes) -> str:
 def _caption(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> tuple[Moment, str]:
     if story.cut is None:
         return Moment.WELL, f"All is well: every call goes to {HOME}."
-    if story.half is not None:
-        return Moment.OVER, f"More than half of the calls are answered by {HOME} again."
-    if story.closed is not None:
-        part = share(calls, max(story.closed, now - WINDOW), now) or 0.0
-        return Moment.RAMP, f"The probes were good. A ramp: {part:.0%} of the calls by now.".replace("%", " %")
-    if sight.phase is Phase.HALF_OPEN and story.restored is not None:
-        return Moment.PROBE, "A check reached it: one call at a time goes there, as a probe."
     if story.restored is not None:
-        return Moment.BACK, "Singapore is back. The proxy's next check finds out, no caller does."
+        return _back(story, calls, sight, now)
     if sight.phase is Phase.CLOSED or now - story.cut < GONE_ON:
         return Moment.CUT, "Singapore is cut off: connections break, new ones are refused."
     moved = moved_after(calls, story.cut, now)
@@ -122,3 +119,16 @@ def _caption(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> t
     if sight.changes.opened > 1:
         return Moment.CHECKED, f"{told} Not back yet."
     return Moment.MOVED, f"{told} It is left alone."
+
+
+def _back(story: Story, calls: Sequence[Call], sight: Sight, now: float) -> tuple[Moment, str]:
+    if story.half is not None:
+        return Moment.OVER, f"More than half of the calls are answered by {HOME} again."
+    if story.closed is not None:
+        if now - story.closed < PROBED_FOR:
+            return Moment.PROBED, "A check reached it, three calls as probes were good. A ramp begins."
+        part = share(calls, max(story.closed, now - WINDOW), now) or 0.0
+        return Moment.RAMP, f"It comes back by a ramp: {part:.0%} of the calls by now.".replace("%", " %")
+    if sight.phase is Phase.HALF_OPEN:
+        return Moment.PROBE, "A check reached it: one call at a time goes there, as a probe."
+    return Moment.BACK, "Singapore is back. The proxy's next check finds out, no caller does."

@@ -14,7 +14,7 @@ def invitation(ports: Ports, workspace: Workspace, model: str) -> Iterator[tuple
     broken = f"http://{HOST}:{ports.upstreams['together-us']}/_sim/behaviour"
     yield "keys and paths for the lines below (any POSIX shell)", (f". {workspace.shell_file}",)
     yield (
-        "what the proxy knows of its backends; dashscope-sg may still come back by its ramp: give it all calls at once",
+        "what the proxy knows of its backends; end the ramp of dashscope-sg at once",
         ("hybridproxy state", "hybridproxy reset dashscope-sg"),
     )
     yield "a caller in Singapore, by curl", (_curl(root, "SHOP", SINGAPORE.address, model),)

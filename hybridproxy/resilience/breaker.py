@@ -293,12 +293,16 @@ def _closed(state: BreakerState, event: Outcome, now: float, chance: float, rule
     if event.signal is Signal.INTEGRITY:
         ends = add(state.ends, now, INTEGRITY_SPAN, fault=fault, count=event.count)
         judged = replace(state, ends=ends)
-        broken = fault and ends.samples >= INTEGRITY_SAMPLES and ends.share_of_faults() >= SHARE
+        if not fault:
+            return judged
+        judged = _blamed(judged, event)
+        if ends.samples < INTEGRITY_SAMPLES or ends.share_of_faults() < SHARE:
+            return judged
         why = f"{ends.faults} of {ends.samples} streams broke off within {INTEGRITY_SPAN} s: {event.what}"
-        return _open_anew(_blamed(judged, event), why, now, chance, rules) if broken else judged
+        return _open_anew(replace(judged, unreachable=False), why, now, chance, rules)
     starts = add(state.starts, now, START_SPAN, fault=fault, count=event.count)
     if not fault:
-        tenants = state.tenants if starts.faults else NOBODY
+        tenants = state.tenants if starts.faults or state.ends.faults else NOBODY
         return replace(state, starts=starts, streak=0, unreachable=False, tenants=tenants)
     judged = _blamed(replace(state, starts=starts, streak=state.streak + 1), event)
     if judged.streak >= STREAK:
@@ -312,6 +316,8 @@ def _closed(state: BreakerState, event: Outcome, now: float, chance: float, rule
 def _blamed(state: BreakerState, event: Outcome) -> BreakerState:
     """Remember whose call failed, for the fleet: one tenant's calls alone do not close a backend to all the others."""
     tenants = state.tenants if len(state.tenants) >= 2 else state.tenants | {event.tenant}
+    if event.signal is Signal.INTEGRITY:
+        return replace(state, tenants=tenants)
     first = state.streak <= 1
     return replace(state, tenants=tenants, unreachable=event.unreachable and (first or state.unreachable))
 

@@ -8,6 +8,7 @@ answer is counted as `surplus`. Times are seconds from the moment a call was sen
 import asyncio
 import enum
 import functools
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -255,9 +256,10 @@ class Load:
     _running: asyncio.Task[None] | None = None
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
-    def now(self) -> float:
-        """Return the time on the loop's clock."""
-        return self._loop.time()
+    @staticmethod
+    def now() -> float:
+        """Return the time on the loop's clock, but not in whole milliseconds, as uvloop's own is."""
+        return time.monotonic()
 
     async def __aenter__(self) -> Self:
         self._places = [(cast("str", urlsplit(url).hostname), cast("int", urlsplit(url).port)) for url in self.urls]

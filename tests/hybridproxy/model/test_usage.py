@@ -31,6 +31,21 @@ def test_an_absurd_number_counts_as_nothing(absurd: Any) -> None:
     assert Usage.from_openai({"prompt_tokens": absurd, "completion_tokens": 2**53}) == Usage(0, 2**53)
 
 
+def test_what_an_upstream_reports_is_no_estimate() -> None:
+    """Only what we counted ourselves is marked as one, by whoever counted it."""
+    reported = Usage.from_openai({"prompt_tokens": 3, "completion_tokens": 2, "estimated": True})
+    assert reported == Usage(3, 2)
+    assert reported != Usage(3, 2, estimated=True)
+
+
+@pytest.mark.parametrize("details", [None, [], "cached", 5])
+def test_details_that_are_none_count_as_nothing(details: Any) -> None:
+    """Some servers send null there, some nothing."""
+    told = {"prompt_tokens": 3, "completion_tokens": 2}
+    more = {"prompt_tokens_details": details, "completion_tokens_details": details}
+    assert Usage.from_openai(told | more) == Usage(3, 2)
+
+
 @given(JSON)
 def test_whatever_an_upstream_reports_is_usage_or_none(reported: Any) -> None:
     """Reading never raises, and only an object is a report."""

@@ -53,7 +53,7 @@ def test_an_amount_may_be_taken_back() -> None:
 def test_a_tally_equals_a_plain_list_of_amounts(
     steps: list[tuple[float, int]], size: tuple[float, int], begun: float
 ) -> None:
-    """Whatever is added when: the sum is that of a list that keeps every amount with its part, and the parts are few."""
+    """Whatever is added when: the sum is that of a list which keeps each amount with its part, and parts are few."""
     span, slots = size
     tally, kept, now = Tally(span, slots), list[tuple[int, int]](), begun
     for passed, amount in steps:

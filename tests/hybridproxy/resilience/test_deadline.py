@@ -31,7 +31,7 @@ def test_the_time_for_the_whole_call_bounds_all_attempts(stream: bool) -> None:
 
 
 def test_the_silence_a_stream_bears_is_the_time_to_its_head() -> None:
-    """Once the head is there the caller is not silent's victim any more; all of it may last as long as before."""
+    """It hears something when the head is there; all of the stream may last as long as before."""
     assert shortened(ROUTE, silence=20, whole=None, stream=True) == replace(ROUTE, commit_within=19.5)
 
 
@@ -53,7 +53,7 @@ TIMES = st.none() | st.floats(0, 1000, exclude_min=True)
 
 @given(TIMES, TIMES, st.booleans())
 def test_no_time_grows_and_the_others_stay(silence: float | None, whole: float | None, stream: bool) -> None:
-    """Whatever a caller says, the times of single attempts are the route's, and what it gets is its time less a margin."""
+    """Whatever a caller says, the times of single attempts are the route's; its own time is given less a margin."""
     times = shortened(ROUTE, silence=silence, whole=whole, stream=stream)
     assert replace(times, total=ROUTE.total, commit_within=ROUTE.commit_within) == ROUTE
     assert LEAST <= times.total <= ROUTE.total

@@ -1,0 +1,248 @@
+"""Any history of a target: never two probes at once, never closed without evidence; alone and in a whole fleet."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybridproxy.model.fault import Verdict
+from hybridproxy.model.health import RAMP_SECONDS, Admits
+from hybridproxy.resilience.breaker import (
+    CLOSED,
+    FOREVER,
+    INTEGRITY_SPAN,
+    JITTER,
+    MAX_COOL_OFF,
+    PROBES_TO_CLOSE,
+    START_SPAN,
+    STREAK,
+    BreakerState,
+    Checked,
+    Claimed,
+    Event,
+    Expired,
+    HeardClosed,
+    HeardOpen,
+    Leased,
+    Outcome,
+    Phase,
+    Reset,
+    Rules,
+    Signal,
+    Tripped,
+    ban,
+    step,
+)
+
+RULES = Rules(open_for=5.0, open_max=15.0)
+GOOD = Outcome(Signal.START, Verdict.OK)
+BAD = Outcome(Signal.START, Verdict.FAULT, "it is overloaded", tenant="shop")
+CUT = Outcome(Signal.INTEGRITY, Verdict.FAULT, "the answer broke off", tenant="shop")
+
+
+def probe(verdict: Verdict, epoch: int) -> Outcome:
+    """What became of a probe."""
+    return Outcome(Signal.START, verdict, "words", epoch=epoch)
+
+
+# ---- one target ------------------------------------------------------------------------------------------------------
+
+EPOCHS = st.integers(0, 6)
+WAITS = st.floats(0, 400) | st.sampled_from([float("inf"), float("nan"), -1.0])
+OUTCOMES = st.builds(
+    Outcome,
+    st.sampled_from(Signal),
+    st.sampled_from(Verdict),
+    st.just("words"),
+    WAITS,
+    st.booleans(),
+    st.sampled_from(["shop", "bank", "small"]),
+    st.none() | EPOCHS,
+)
+EVENTS: st.SearchStrategy[Event] = st.one_of(
+    OUTCOMES,
+    st.sampled_from([*[BAD] * 3, GOOD, CUT]),
+    st.builds(Checked, EPOCHS, st.booleans(), st.just("words"), st.booleans()),
+    st.builds(HeardOpen, WAITS, EPOCHS, st.just("words")),
+    st.builds(HeardClosed, EPOCHS),
+    st.builds(Expired, st.booleans()),
+    st.builds(Tripped, st.floats(0, 1e9), st.just("words")),
+    st.builds(Reset),
+    st.builds(Claimed),
+)
+LEASES = st.tuples(EPOCHS, st.floats(0, 60))
+NEXT: st.SearchStrategy[str] = st.just("next")
+"""Stands for the event that brings a target one step back: right, check, probe, its result."""
+
+PASSED = st.sampled_from([0.0, 0.1, 1.0, 5.0]) | st.floats(0, 700)
+CHANCES = st.floats(0, 1, exclude_max=True)
+
+
+@dataclass
+class Witness:
+    """Sees only events and phases: how many probes are out, and what was proved.
+
+    Attributes:
+        right: the epoch of the right to probe that was last taken, and when it ends.
+        out: probes under way under it.
+        good: probes that were good under it.
+        newest: the newest epoch that was heard of or taken.
+
+    """
+
+    right: tuple[int, float] | None = None
+    out: int = 0
+    good: int = 0
+    newest: int = 0
+
+    def saw(self, before: BreakerState, event: Event, now: float, after: BreakerState) -> None:
+        """Hold a step to the rules."""
+        was, is_ = before.phase, after.phase
+        proved = False
+        match event:
+            case Leased(epoch, until) if is_ is Phase.HALF_OPEN and was is not Phase.HALF_OPEN:
+                assert was is Phase.OPEN
+                assert now >= before.until, "nobody may probe while it is left alone"
+                assert epoch > self.newest, "an old right came back to life"
+                self.right, self.out, self.good = (epoch, until), 0, 0
+            case Leased(epoch, until) if self.right and epoch == self.right[0]:
+                self.right = (epoch, max(until, self.right[1]))
+            case Claimed() if after is not before:
+                assert self.right, "a probe without the right to one"
+                assert now < self.right[1], "a probe after the end of its right"
+                self.out += 1
+            case Outcome(Signal.START, verdict) if self.right and event.epoch == self.right[0] and self.out:
+                self.out -= 1
+                self.good += verdict is Verdict.OK
+                proved = self.good == PROBES_TO_CLOSE
+            case HeardClosed(epoch):
+                proved = epoch > self.newest
+            case Reset():
+                proved = True
+            case _:
+                pass
+        self.newest = max(self.newest, after.epoch)
+        if is_ is not Phase.HALF_OPEN:
+            self.right, self.out = None, 0
+        assert self.out <= 1, "two probes are out"
+        assert after.out == bool(self.out)
+        assert (is_ is Phase.HALF_OPEN) == (self.right is not None)
+        if was is not Phase.CLOSED and is_ is Phase.CLOSED:
+            assert proved, "it closed without evidence"
+        if was is Phase.CLOSED and is_ is Phase.OPEN:
+            faulty = type(event) is Outcome and event.verdict is Verdict.FAULT
+            assert faulty or isinstance(event, HeardOpen | Tripped), "it opened without evidence"
+
+
+def bounded(before: BreakerState, event: Event, now: float, after: BreakerState) -> None:
+    """Hold a step to its bounds, and what it shows to what it does."""
+    longest = RULES.open_max * (1 + JITTER)
+    if not isinstance(event, Tripped):
+        assert after.until <= max(before.until, now + longest, after.cool_until)
+    assert after.cool_until <= max(before.cool_until, now + MAX_COOL_OFF)
+    assert after.epoch >= before.epoch
+    assert len(after.tenants) <= 2
+    assert len(after.starts.rows) <= START_SPAN
+    assert len(after.ends.rows) <= INTEGRITY_SPAN
+    assert after.streak < STREAK
+    shown = ban(after, now)
+    if after.phase is not Phase.CLOSED:
+        assert shown is not None
+        assert shown.until == FOREVER
+        assert shown.admits is not Admits.RAMP
+        if shown.admits is Admits.PROBE:
+            assert step(after, Claimed(), now).out == (now < after.lease_until)
+    elif shown is not None:
+        assert now < shown.until <= now + max(MAX_COOL_OFF, RAMP_SECONDS)
+        assert shown.admits is not Admits.PROBE
+
+
+@given(st.lists(st.tuples(PASSED, EVENTS | LEASES | NEXT, CHANCES), max_size=60))
+def test_never_two_probes_and_never_closed_without_evidence(
+    history: list[tuple[float, Event | tuple[int, float] | str, float]],
+) -> None:
+    """Whatever happens, in whatever order and however long in between."""
+    state, now, witness = CLOSED, 0.0, Witness()
+    for passed, drawn, chance in history:
+        now += passed
+        for event in forward(state, now) if isinstance(drawn, str) else [drawn]:
+            happens = Leased(event[0], now + event[1]) if isinstance(event, tuple) else event
+            before, state = state, step(state, happens, now, chance=chance, rules=RULES)
+            witness.saw(before, happens, now, state)
+            bounded(before, happens, now, state)
+
+
+def forward(state: BreakerState, now: float) -> list[Event]:
+    """Return what brings a target one step on, so that a random history comes to every phase."""
+    match state.phase:
+        case Phase.CLOSED:
+            return [BAD] * STREAK
+        case Phase.OPEN:
+            return [Leased(state.epoch + 1, now + 30), Checked(state.epoch + 1, passed=True)]
+        case Phase.HALF_OPEN:
+            return [Claimed(), probe(Verdict.OK, state.epoch)]
+
+
+# ---- a fleet ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Replica:
+    """One of a fleet: what it knows, and the right it was given."""
+
+    state: BreakerState = CLOSED
+    epoch: int = 0
+
+    def take(self, *events: Event, now: float) -> None:
+        """Let these happen."""
+        for event in events:
+            self.state = step(self.state, event, now, rules=RULES)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(["take", "check", "claim", "claim", "good", "bad", "quiet", "give up", "tell", "opens"]),
+        st.sampled_from([0.0, 0.0, 0.5, 5.0, 20.0, 40.0]),
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS)
+def test_in_a_whole_fleet_one_probe_is_out(steps: list[tuple[int, str, float]]) -> None:
+    """Three replicas and one place that gives the right: under rights that still hold there is never a second probe."""
+    fleet, now, epoch, holder, until = [Replica() for _ in range(3)], 1000.0, 0, -1, 0.0
+    for one in fleet:
+        one.take(*[BAD] * STREAK, now=now - 20)
+    for who, what, passed in steps:
+        now += passed
+        one = fleet[who]
+        events: list[Event] = []
+        match what:
+            case "take" if holder < 0 or now >= until:
+                epoch, holder, until = epoch + 1, who, now + 30
+                one.epoch = epoch
+                events = [Leased(epoch, until)]
+            case "check":
+                events = [Checked(one.epoch, passed=True)]
+            case "claim":
+                events = [Claimed()]
+            case "good" | "bad" | "quiet" if one.state.out:
+                verdict = {"good": Verdict.OK, "bad": Verdict.FAULT, "quiet": Verdict.IGNORED}[what]
+                events = [probe(verdict, one.epoch)]
+            case "give up":
+                events = [Expired(force=True)]
+            case "tell":
+                state = fleet[who - 1].state
+                events = [HeardClosed(state.epoch) if state.phase is Phase.CLOSED else HeardOpen(9, state.epoch, "out")]
+            case "opens":
+                events = [BAD] * STREAK
+            case _:
+                pass
+        one.take(*events, now=now)
+        if holder >= 0 and fleet[holder].state.phase is not Phase.HALF_OPEN:
+            holder = -1  # its result is known, so another may have the right
+        out = [r for r in fleet if r.state.out and now < r.state.lease_until]
+        assert len(out) <= 1
+        assert all(r.epoch == epoch for r in out)
