@@ -1,7 +1,7 @@
 # Each target is one script, so a machine without make runs `sh scripts/NAME`.
 # Arguments: make demo ARGS="--help"
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test lint unit bench lock clean
+.PHONY: help demo demo-real test lint unit acceptance bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ lint: ## only what is checked without running the project
 
 unit: ## the tests of single modules, or ARGS="tests/geo -k china"
 	@sh scripts/unit $(ARGS)
+
+acceptance: ## what it must survive, in full: 45 minutes, or ARGS="B1 R5"
+	@sh scripts/acceptance $(ARGS)
 
 bench: ## hybridproxy beside other proxies, ARGS="--rounds 5"
 	@sh scripts/bench $(ARGS)

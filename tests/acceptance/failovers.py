@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.acceptance.breakers import HEALTHY, turns
-from tests.acceptance.installation import KEYS, TEXT, Installation, Json, installed
-from tests.acceptance.load import Ask, Load
+from tests.acceptance.installation import TEXT, Installation, Json, installed
+from tests.acceptance.load import Load
 from tests.acceptance.outages import watched
+from tests.acceptance.processes import Replica
 from tests.acceptance.report import Report, bad, clusters, nothing_lost, percentile, why
 from tests.support.redis_servers import ClusterOf, Command, Monitor, RedisServer, SentinelGroup, until
 
@@ -150,9 +151,9 @@ async def _drained_everywhere(run: Installation) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def _decision(replica: object) -> bytes:
+async def _decision(replica: Replica) -> bytes:
     described = {"model": "qwen", "tenant": "t0", "ip": "128.100.1.1"}
-    return await replica.admin("POST", "/admin/v1/explain", described)  # type: ignore[attr-defined]
+    return await replica.admin("POST", "/admin/v1/explain", described)
 
 
 async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -> Report:
@@ -163,7 +164,13 @@ async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -
             await run.fleet(replicas, 20)
             random_faults = {"kind": "status", "status": 500, "probability": 0.5, "seed": 1}
             await run["a"].behave(**HEALTHY, fault=random_faults)
-            throttles = {"kind": "status", "status": 429, "probability": 0.01, "seed": 2, "headers": {"retry-after": "1"}}
+            throttles = {
+                "kind": "status",
+                "status": 429,
+                "probability": 0.01,
+                "seed": 2,
+                "headers": {"retry-after": "1"},
+            }
             await run["b"].behave(**HEALTHY, fault=throttles)
             monitor = await asyncio.to_thread(Monitor, redis)
             try:
@@ -173,7 +180,9 @@ async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -
                         if load.now() - began > seconds:
                             break
                         order = "undrain" if n % 2 else "drain"
-                        await run.replicas[n % replicas].admin("POST", f"/admin/v1/backends/c/{order}", {"reason": "drill"})
+                        await run.replicas[n % replicas].admin(
+                            "POST", f"/admin/v1/backends/c/{order}", {"reason": "drill"}
+                        )
                         await asyncio.sleep(0.4)
                 commands = await asyncio.to_thread(monitor.records)
             finally:

@@ -97,6 +97,7 @@ class Installation:
         self.http = http
         self.upstreams: dict[str, Upstream] = {}
         self.replicas: list[Replica] = []
+        self.sharing: list[Replica] = []  # those of them that use Redis
 
     def __getitem__(self, name: str) -> Upstream:
         return self.upstreams[name]
@@ -121,13 +122,14 @@ class Installation:
             for n, config in enumerate(configs, len(self.replicas))
         ]
         self.replicas += made
+        self.sharing += [replica for replica, config in zip(made, configs, strict=True) if "redis" in config]
         await asyncio.gather(*(replica.start() for replica in made))
         await asyncio.gather(*(replica.ready() for replica in made))
 
     async def fleet(self, count: int, seconds: float = 10.0) -> None:
-        """Wait until every replica sees so many in Redis."""
+        """Wait until every replica that shares sees so many in Redis."""
         async with asyncio.timeout(seconds):
-            for replica in self.replicas:
+            for replica in self.sharing:
                 while (await replica.metrics()).get("hybridproxy_redis_live_workers") != count:
                     await asyncio.sleep(0.05)
 
@@ -144,12 +146,12 @@ async def installed(
     replicas: int = 1,
     providers: dict[str, str] | None = None,
     secrets: dict[str, str] | None = None,
-    redis: Sequence[Json] | Json | None = None,
+    redis: Sequence[Json | None] | Json | None = None,
     **settings: Any,
 ) -> AsyncIterator[Installation]:
     """Run an installation; `redis` is the section of all replicas, or one for each; `settings`: see `configuration`."""
     folder.mkdir(exist_ok=True)
-    sections = [redis] * replicas if redis is None or isinstance(redis, dict) else list(redis)
+    sections: list[Json | None] = [redis] * replicas if redis is None or isinstance(redis, dict) else list(redis)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
         made = Installation(folder, http)
         try:

@@ -120,4 +120,3 @@ async def nothing_lost(report: Report, load: Load, run: Installation, *, tally: 
         own = sum([(await replica.metrics())["hybridproxy_probes_sent"] for replica in run.replicas])
         got = sum([await upstream.total() for upstream in run.upstreams.values()])
         report.check("attempts no upstream saw, or the reverse", int(got - attempts - own), got == attempts + own)
-

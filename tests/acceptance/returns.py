@@ -1,6 +1,7 @@
 """How backends come back, and what is held against them meanwhile: B7, B9, B11, B13."""
 
 import asyncio
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -132,7 +133,7 @@ def _gap(entries: list[Json]) -> tuple[float, float]:
     """Return for how long an upstream was left alone after its 429, to the end of what was seen, and when that came."""
     at = next(entry["started_at"] for entry in entries if entry["status"] == 429)
     starts = [entry["started_at"] for entry in entries if entry["started_at"] >= at] + [time.time()]
-    return max(later - earlier for earlier, later in zip(starts, starts[1:], strict=False)), at
+    return max(later - earlier for earlier, later in itertools.pairwise(starts)), at
 
 
 async def billed_for_nothing(folder: Path, *, rate: float, seconds: float, share: float, words: int) -> Report:

@@ -1,5 +1,6 @@
 """Any history of a target: never two probes at once, never closed without evidence; alone and in a whole fleet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import given
@@ -47,34 +48,69 @@ def probe(verdict: Verdict, epoch: int) -> Outcome:
 
 # ---- one target ------------------------------------------------------------------------------------------------------
 
-EPOCHS = st.integers(0, 6)
 WAITS = st.floats(0, 400) | st.sampled_from([float("inf"), float("nan"), -1.0])
-OUTCOMES = st.builds(
-    Outcome,
-    st.sampled_from(Signal),
-    st.sampled_from(Verdict),
-    st.just("words"),
-    WAITS,
-    st.booleans(),
-    st.sampled_from(["shop", "bank", "small"]),
-    st.none() | EPOCHS,
-)
-EVENTS: st.SearchStrategy[Event] = st.one_of(
-    OUTCOMES,
-    st.sampled_from([*[BAD] * 3, GOOD, CUT]),
-    st.builds(Checked, EPOCHS, st.booleans(), st.just("words"), st.booleans()),
-    st.builds(HeardOpen, WAITS, EPOCHS, st.just("words")),
-    st.builds(HeardClosed, EPOCHS),
-    st.builds(Expired, st.booleans()),
-    st.builds(Tripped, st.floats(0, 1e9), st.just("words")),
-    st.builds(Reset),
-    st.builds(Claimed),
-)
-LEASES = st.tuples(EPOCHS, st.floats(0, 60))
-NEXT: st.SearchStrategy[str] = st.just("next")
-"""Stands for the event that brings a target one step back: right, check, probe, its result."""
+OFF = st.sampled_from([0, 0, 0, 1, -1])
+"""How far an event's epoch is from the target's."""
 
-PASSED = st.sampled_from([0.0, 0.1, 1.0, 5.0]) | st.floats(0, 700)
+Happens = Callable[[BreakerState, float], list[Event]]
+"""What happens to a target in this state at this time: with epochs that are nearly its own, so that it matters."""
+
+
+def onward(state: BreakerState, now: float) -> list[Event]:
+    """Return what brings a target one step on: it fails, is given a right, a check, a probe, its result."""
+    if state.phase is Phase.CLOSED:
+        return [BAD] * STREAK
+    if state.phase is Phase.OPEN:
+        return [Leased(state.epoch + 1, now + 30)]
+    if state.out:
+        return [probe(Verdict.OK, state.epoch)]
+    return [Claimed()] if state.ticket else [Checked(state.epoch, passed=True)]
+
+
+def outcome(draw: tuple[Signal, Verdict, float, bool, str], off: int | None) -> Happens:
+    """An attempt's start or end, made under a right or under none."""
+    signal, verdict, wait, unreachable, tenant = draw
+    return lambda state, _: [
+        Outcome(signal, verdict, "words", wait, unreachable, tenant, None if off is None else state.epoch + off)
+    ]
+
+
+def leased(off: int, seconds: float) -> Happens:
+    """A right to probe."""
+    return lambda state, now: [Leased(state.epoch + off, now + seconds)]
+
+
+def checked(off: int, passed: bool, ours: bool) -> Happens:
+    """A check."""
+    return lambda state, _: [Checked(state.epoch + off, passed, "words", ours)]
+
+
+def heard(off: int, seconds: float | None) -> Happens:
+    """Another replica's word: open for so long, or closed."""
+    return lambda state, _: [
+        HeardClosed(state.epoch + off) if seconds is None else HeardOpen(seconds, state.epoch + off, "words")
+    ]
+
+
+def always(*events: Event) -> Happens:
+    """The same in any state."""
+    return lambda state, now: list(events)
+
+
+OUTCOMES = st.tuples(
+    st.sampled_from(Signal), st.sampled_from(Verdict), WAITS, st.booleans(), st.sampled_from(["shop", "bank", "small"])
+)
+HAPPENS: st.SearchStrategy[Happens] = st.one_of(
+    *[st.just(onward)] * 14,
+    *[st.builds(outcome, OUTCOMES, st.none() | OFF)] * 2,
+    st.sampled_from([always(BAD), always(*[BAD, GOOD] * 10), always(*[CUT] * 10), always(Claimed())]),
+    st.builds(leased, OFF, st.floats(0, 60)),
+    st.builds(checked, OFF, st.booleans(), st.booleans()),
+    st.builds(heard, OFF, st.none() | WAITS),
+    st.sampled_from([always(Expired()), always(Expired(force=True)), always(Reset())]),
+    st.floats(0, 1e9).map(lambda until: always(Tripped(until, "words"))),
+)
+PASSED = st.sampled_from([*[0.0] * 12, 0.1, 1.0, 1.0, 20.0, 700.0])
 CHANCES = st.floats(0, 1, exclude_max=True)
 
 
@@ -157,30 +193,18 @@ def bounded(before: BreakerState, event: Event, now: float, after: BreakerState)
         assert shown.admits is not Admits.PROBE
 
 
-@given(st.lists(st.tuples(PASSED, EVENTS | LEASES | NEXT, CHANCES), max_size=60))
-def test_never_two_probes_and_never_closed_without_evidence(
-    history: list[tuple[float, Event | tuple[int, float] | str, float]],
-) -> None:
+@given(st.lists(st.tuples(PASSED, HAPPENS, CHANCES), min_size=30, max_size=60))
+def test_never_two_probes_and_never_closed_without_evidence(history: list[tuple[float, Happens, float]]) -> None:
     """Whatever happens, in whatever order and however long in between."""
     state, now, witness = CLOSED, 0.0, Witness()
-    for passed, drawn, chance in history:
+    for passed, happens, chance in history:
         now += passed
-        for event in forward(state, now) if isinstance(drawn, str) else [drawn]:
-            happens = Leased(event[0], now + event[1]) if isinstance(event, tuple) else event
-            before, state = state, step(state, happens, now, chance=chance, rules=RULES)
-            witness.saw(before, happens, now, state)
-            bounded(before, happens, now, state)
-
-
-def forward(state: BreakerState, now: float) -> list[Event]:
-    """Return what brings a target one step on, so that a random history comes to every phase."""
-    match state.phase:
-        case Phase.CLOSED:
-            return [BAD] * STREAK
-        case Phase.OPEN:
-            return [Leased(state.epoch + 1, now + 30), Checked(state.epoch + 1, passed=True)]
-        case Phase.HALF_OPEN:
-            return [Claimed(), probe(Verdict.OK, state.epoch)]
+        if happens is onward and state.phase is Phase.OPEN:
+            now = max(now, state.until)
+        for event in happens(state, now):
+            before, state = state, step(state, event, now, chance=chance, rules=RULES)
+            witness.saw(before, event, now, state)
+            bounded(before, event, now, state)
 
 
 # ---- a fleet ---------------------------------------------------------------------------------------------------------

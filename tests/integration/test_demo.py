@@ -137,7 +137,7 @@ def test_the_tour_goes_as_promised_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert "Hello from dashscope-sg" in screen
     healthy, out, back = outage_in(screen)
     assert healthy
-    assert all((sg, us) == (20, 0) for sg, us in healthy[:-1])
+    assert all(sg > 0 == us for sg, us in healthy[:-1])
     assert [sg for sg, _ in out[2:]] == [0] * (len(out) - 2)
     assert back[0][0] < 10 < back[-1][0] + back[-2][0] + back[-3][0]
     assert [pid for pid in pids_in(screen) if alive(pid)] == []

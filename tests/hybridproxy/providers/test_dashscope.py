@@ -54,4 +54,20 @@ def test_the_american_host_is_never_guessed() -> None:
 def test_it_writes_on_from_a_partial_message_without_thinking() -> None:
     """The flag belongs to the message; a thinking model refuses it."""
     assert DASHSCOPE.continuation == Continues(message={"partial": True}, body={"enable_thinking": False})
-    assert (DASHSCOPE.running_usage, DASHSCOPE.health) == (False, "")
+    assert not DASHSCOPE.running_usage
+
+
+@pytest.mark.parametrize(
+    ("code", "cool_off"),
+    [("limit_burst_rate", 2.0), ("limit_requests", 5.0), ("insufficient_quota", 10.0), ("Throttling", 5.0)],
+)
+def test_each_throttle_says_how_long_to_leave_it_alone(code: str, cool_off: float) -> None:
+    """It sends no Retry-After, and its 429s differ: too steep a ramp passes sooner than a minute's tokens."""
+    fault = classify(DASHSCOPE.faults, 429, {"error": {"code": code, "message": "m"}}, backend="sg")
+    assert (fault.kind, fault.cool_off) == (FaultKind.THROTTLED, cool_off)
+
+
+def test_a_models_free_quota_says_nothing_of_the_key() -> None:
+    """The other models go on with it."""
+    body = {"error": {"code": "insufficient_quota", "message": "Free allocated quota exceeded."}}
+    assert classify(DASHSCOPE.faults, 429, body, backend="sg").kind is FaultKind.FORBIDDEN

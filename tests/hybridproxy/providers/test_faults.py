@@ -111,12 +111,13 @@ def test_a_rule_asks_for_all_of_its_conditions() -> None:
 
 
 def test_a_fault_keeps_what_people_need() -> None:
-    """Backend, status, code, cleaned words, and how long to wait; the request may have been billed."""
+    """Backend, status, code, cleaned words, and how long to wait; a refusal is not billed."""
     body = {"error": {"message": "Rate limit at https://x.example/keys", "type": "requests", "code": "rate_limit"}}
     fault = classify(OPENAI_FAULTS, 429, body, backend="together-us", retry_after="7")
     assert (fault.backend, fault.status, fault.code, fault.retry_after) == ("together-us", 429, "rate_limit", 7.0)
     assert fault.detail == f"Rate limit at {HIDDEN}"
-    assert fault.billed
+    assert not fault.billed
+    assert classify(OPENAI_FAULTS, 200, body, backend="b", billed=True).billed
 
 
 def test_a_status_that_nobody_gave_is_not_invented() -> None:
