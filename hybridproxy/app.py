@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +34,9 @@ from hybridproxy.gateway.running import Running
 from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
 from hybridproxy.ingress.server import Ingress
 from hybridproxy.model.facts import CallFacts
-from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.resilience.breaker import Phase
 from hybridproxy.routing.readiness import region_is_usable
-from hybridproxy.routing.targets import other_keys, target_keys
+from hybridproxy.routing.targets import is_known, other_keys, target_keys
 from hybridproxy.stores.leases import Leases, LocalLeases
 from hybridproxy.stores.marks import Mark, MarkKind
 from hybridproxy.stores.memory import Change, MemoryHealth
@@ -126,7 +126,13 @@ class Worker:
         self.shared = self._sharing(configuration, rng)
         leases: Leases = LocalLeases(self.health) if self.shared is None else self.shared.rights
         self.prober = Prober(
-            self.health, leases, lambda: self.gateway.running.snapshot, self.general, self.sovereign, time.time
+            self.health,
+            leases,
+            lambda: self.gateway.running.snapshot,
+            self.general,
+            self.sovereign,
+            time.time,
+            partial(self._report, "probe"),
         )
         self.data: asyncio.Server | None = None
         self.connections: Server | None = None
@@ -180,12 +186,12 @@ class Worker:
                 mistakes = [str(mistake) for mistake in error.mistakes]
                 self.log.event("config.refused", mistakes=mistakes[:20], more=max(0, len(mistakes) - 20))
                 return mistakes
-            before, snapshot_before = self.gateway.running.settings, self.gateway.running.snapshot
+            before = self.gateway.running.settings
             after = running.settings
             self.gateway.running = running
             snapshot = running.snapshot
             self.health.rules = after.breaker
-            self.health.forget(lambda key: key[0] in snapshot.backends, _exchanged(snapshot_before, snapshot))
+            self.health.forget(partial(is_known, snapshot))
             self.general.retain({key for backend in snapshot.backends.values() for key in pool_keys(backend)})
             self.sovereign.retain({key for backend in snapshot.sovereign.values() for key in pool_keys(backend)})
             restart = (before.listen.host, before.listen.port, before.admin, before.redis) != (
@@ -222,9 +228,10 @@ class Worker:
 
     async def close(self) -> None:
         """Let go of everything."""
-        self.prober.close()
+        await self.prober.close()
         if self.shared is not None:
             self.shared.close()
+            await self.shared.ended()
         if self.data is not None:
             self.data.close()
         if self.connections is not None:
@@ -305,9 +312,9 @@ class Worker:
     def _marked(self, mark: Mark, heard: bool) -> None:  # noqa: FBT001 - a listener's signature
         """Log a quarantine at once: until somebody acts the key is not used."""
         if mark.kind is MarkKind.QUARANTINE:
-            named = mark.key[1:] if mark.key[0] == "credential" else (mark.key[0], mark.key[3])
+            named = mark.key[1:] if len(mark.key) == 3 else (mark.key[0], mark.key[-1])
             name = "credential.quarantined" if mark.until > time.time() else "credential.released"
-            model = None if mark.key[0] == "credential" else mark.key[2]
+            model = None if len(mark.key) == 3 else mark.key[2]
             self.log.event(name, backend=named[0], credential=named[1], model=model, reason=mark.reason, heard=heard)
 
     def _gauges(self) -> dict[str, float]:
@@ -355,13 +362,6 @@ def make_running(configuration: Configuration) -> Running:
         raise ConfigError([mistake]) from None
     locator = Locator(database, geo.overrides)
     return Running(configuration.snapshot, configuration.settings, locator)
-
-
-def _exchanged(before: Snapshot, after: Snapshot) -> set[tuple[str, str]]:
-    """Return backend and id of the credentials whose secret is another one now, or that are gone."""
-    secrets = {(name, c.id): c.secret for name, backend in after.backends.items() for c in backend.credentials}
-    known = {(name, c.id): c.secret for name, backend in before.backends.items() for c in backend.credentials}
-    return {whose for whose, secret in known.items() if secrets.get(whose) != secret}
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

@@ -1,5 +1,6 @@
 """From the checked file to the values the rest of the program works with."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         site=section.site or "",
         trust=Trust(section.trust),
         endpoints=_endpoints(section),
-        credentials=tuple(Credential(f"{name}#{number}", secret) for number, secret in enumerate(secrets, 1)),
+        credentials=tuple(Credential(_credential_id(name, n, secret), secret) for n, secret in enumerate(secrets, 1)),
         weight=section.weight,
         allow_cidrs=tuple(section.allow_cidrs),
         tls=Tls(None if section.tls.ca is None else str(base / section.tls.ca), section.tls.name),
@@ -119,6 +120,15 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
         region=section.region or _region(section, regions),
     )
+
+
+def _credential_id(backend: str, number: int, secret: str) -> str:
+    """Return a name that may be shown, and that is another one once the secret is.
+
+    So what was held against the old key is not held against its successor.
+    Six hex digits of a digest tell two keys apart and nothing of what they are.
+    """
+    return f"{backend}#{number}" + (f".{hashlib.sha256(secret.encode()).hexdigest()[:6]}" if secret else "")
 
 
 def _region(section: BackendSection, regions: Sequence[Region]) -> str:

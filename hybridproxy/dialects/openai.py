@@ -303,7 +303,10 @@ def without_usage(event: bytes) -> bytes:
     body = orjson.loads(data_of(event) or b"null")
     if type(body) is not dict or not body.get("choices") or body.pop("usage", None) is None:
         return event
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+    try:
+        return b"data: " + orjson.dumps(body) + b"\n\n"
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        return event
 
 
 _PLAIN: Final = frozenset({"role", "content"})

@@ -18,11 +18,11 @@ from hybridproxy.model.backend import B
 from hybridproxy.model.call import Call
 from hybridproxy.model.facts import Seam
 from hybridproxy.model.fault import Fault, FaultKind, Verdict
-from hybridproxy.model.health import Key, backend_key, credential_key, region_key
+from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
 from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.usage import Usage
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.resilience.breaker import Outcome
+from hybridproxy.resilience.breaker import Outcome, Signal
 from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.execution import (
     BYTES_A_TOKEN,
@@ -119,10 +119,10 @@ class Driver(Generic[B]):
     """
 
     __slots__ = (
-        "_allowance", "_ask", "_before", "_call", "_client", "_commit_at", "_events", "_flowing", "_hedge_at",
-        "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_said", "_session", "_size",
-        "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault", "first_output",
-        "hedged", "opened", "result", "seams",
+        "_allowance", "_ask", "_before", "_call", "_claims", "_client", "_commit_at", "_events", "_flowing",
+        "_hedge_at", "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_said", "_session",
+        "_size", "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
+        "first_output", "hedged", "opened", "result", "seams",
     )  # fmt: skip
 
     def __init__(
@@ -151,6 +151,7 @@ class Driver(Generic[B]):
         self._loop = asyncio.get_running_loop()
         self._events: list[Event] = []
         self._made: dict[int, Made[B]] = {}
+        self._claims: dict[int, tuple[HealthKey, int]] = {}
         self._flowing: Made[B] | None = None
         self._said: Said | None = None
         self._before = ""
@@ -185,9 +186,11 @@ class Driver(Generic[B]):
             raise
         finally:
             self._parts.sweep.unregister(self)
-            self._settle()
             for made in self._made.values():
                 made.attempt.release()
+            for key, epoch in self._claims.values():  # a bug took the probe's outcome: there is no evidence
+                self._parts.health.note(key, Outcome(Signal.START, Verdict.IGNORED, epoch=epoch))
+            self._settle()
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
@@ -226,6 +229,8 @@ class Driver(Generic[B]):
             if not admitted:
                 self._post(Refused(command.n))
                 return
+            if epoch is not None:
+                self._claims[command.n] = (target.health_key, epoch)
         call = self._call
         assert call is not None  # noqa: S101 - it is kept as long as another attempt may be made
         self.backend = target.backend.id
@@ -289,9 +294,10 @@ class Driver(Generic[B]):
         made = self._made.get(command.n)
         if made is None:
             return  # it was never made: its refusal waited behind another event
+        self._claims.pop(command.n, None)
         key, fault, health = made.target.health_key, command.fault, self._parts.health
         if command.verdict is Verdict.OK and made.epoch is None:
-            health.good(key, command.signal)
+            health.good(key, command.signal, self._operation)
             return
         outcome = Outcome(
             command.signal,
@@ -311,7 +317,9 @@ class Driver(Generic[B]):
         if made.attempt.exchange is not None:
             made.attempt.exchange.cancel()
         if self.first_output is not None and not self.seams and self._flowing is not made:  # the loser of a hedge
-            self.execution.lost.setdefault(command.n, made.target.price.of(self._part(made)))
+            cost = made.target.price.of(self._part(made))
+            self.execution.lost[command.n] = cost
+            self._allowance.correct(self._loop.time(), cost)
 
     def _commit(self, command: Commit) -> None:
         """Open the caller's stream and let the attempt write to it."""
@@ -380,8 +388,8 @@ class Driver(Generic[B]):
         if usage is None or usage.estimated:
             return
         for n, estimate in self.execution.lost.items():
-            made_for_nothing = self._made[n]
-            if made_for_nothing.attempt.usage is None and not self.seams:
+            made_for_nothing = self._made.get(n)
+            if made_for_nothing is not None and made_for_nothing.attempt.usage is None and not self.seams:
                 known = made_for_nothing.target.price.of(Usage(usage.prompt, 0))
                 self.execution.lost[n] = known
                 self._allowance.correct(now, known - estimate)

@@ -3,10 +3,12 @@
 A background task, ten times a second; no call waits for it. For each target whose open time is over it asks for the one
 right to probe in the fleet, connects to the target without asking anything, and, if that works, lets callers' calls
 probe it. A backend of the VPC is probed by calls of one token of our own instead, never by a sovereign caller's; and so
-is a target nobody calls, at most one series of probes each `IDLE_EVERY` seconds.
+is a target nobody calls, at most one series of probes each `IDLE_EVERY` seconds. Where a call of ours tells nothing (a
+model that takes no such call answers 400 or 404), callers' calls are the probes from then on, in the VPC too.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,13 +17,14 @@ from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.backend import Backend, SovereignBackend, Trust
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.fault import Fault, Verdict
-from hybridproxy.model.health import HealthKey
+from hybridproxy.model.health import HealthKey, backend_key, credential_key, region_key
 from hybridproxy.model.plan import Target
-from hybridproxy.model.snapshot import Handling, Snapshot
+from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import Outcome, Phase, Signal
 from hybridproxy.resilience.execution import Event, Failed, Finished, FirstOutput
+from hybridproxy.routing.targets import is_known
 from hybridproxy.stores.leases import Leases
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.tasks import spawn
@@ -34,6 +37,8 @@ UNUSED: Final = 1.0
 
 IDLE_EVERY: Final = 30.0
 LEASE_MARGIN: Final = 5.0
+GIVE_BACK: Final = 0.5
+"""Seconds that are waited at the end until the rights to probe are given back."""
 ASK_AGAIN: Final = 0.5
 """Seconds until the right to probe is asked for again when another replica has it."""
 
@@ -51,8 +56,20 @@ class Prober:
         general: GeneralSession,
         sovereign: SovereignSession,
         wall: Callable[[], float],
+        report: Callable[[], None],
     ) -> None:
-        """Probe by these two ways out; `snapshot` gives the configuration of the moment."""
+        """Probe by these two ways out.
+
+        Args:
+            health: what is known of targets.
+            leases: where the right to probe comes from.
+            snapshot: the configuration of the moment.
+            general: the way to third parties.
+            sovereign: the way into the VPC.
+            wall: seconds since the epoch.
+            report: reports a bug, while the exception is being handled.
+
+        """
         self.sent = 0
         """Probes of our own so far."""
         self._health = health
@@ -65,21 +82,31 @@ class Prober:
         self._busy: set[HealthKey] = set()
         self._not_before: dict[HealthKey, float] = {}
         self._own_at: dict[HealthKey, float] = {}
+        self._unsuited: set[HealthKey] = set()  # our own calls tell nothing of them
+        self._report = report
         self._closed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def run(self) -> None:
         """Probe until `close`."""
         while not self._closed.is_set():
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001 - a bug may cost one turn, not every target's way back
+                self._report()
             try:
                 async with asyncio.timeout(TICK):
                     await self._closed.wait()
             except TimeoutError:
                 continue
 
-    def close(self) -> None:
-        """Stop; what is under way ends by itself within a lease."""
+    async def close(self) -> None:
+        """Stop, and wait a moment until the rights to probe are given back."""
         self._closed.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_BACK):
+                await self._idle.wait()
 
     def tick(self) -> None:
         """Start what is due."""
@@ -90,6 +117,7 @@ class Prober:
             due = state.phase is Phase.OPEN and now >= max(state.until, self._not_before.get(key, 0.0))
             if due and key not in self._busy:
                 self._busy.add(key)
+                self._idle.clear()
                 spawn(self._bring_back(key), f"probe: {key[0]}")
         for times in (self._not_before, self._own_at):
             for key in [key for key, at in times.items() if key not in self._busy and at < now - IDLE_EVERY]:
@@ -102,6 +130,9 @@ class Prober:
             if target is None:
                 self._health.forget_one(key)
                 return
+            if self._is_marked(target, key):
+                self._not_before[key] = self._now() + ASK_AGAIN
+                return
             seconds = target.timeouts.connect + target.timeouts.first_token + LEASE_MARGIN
             epoch = await self._leases.take(key, seconds)
             if epoch is None:
@@ -112,22 +143,26 @@ class Prober:
                 return
             fault = await self._check(target)
             what = "" if fault is None else fault.facts.text
-            ours = isinstance(target.backend, SovereignBackend) or target.backend.trust is Trust.VPC
+            inside = isinstance(target.backend, SovereignBackend) or target.backend.trust is Trust.VPC
+            ours = inside and key not in self._unsuited
             self._health.step(key, breaker.Checked(epoch, fault is None, what, ours))
             await self._watch(key, epoch, target, seconds, ours=ours)
         finally:
             if epoch is not None:
                 self._finish(key, epoch)
             self._busy.discard(key)
+            if not self._busy:
+                self._idle.set()
 
     async def _watch(self, key: HealthKey, epoch: int, target: Target[Any], seconds: float, *, ours: bool) -> None:
         """Keep the right while callers' probes are out, and send our own where no caller does."""
-        unused_since = self._now()
+        unused_since = out_since = self._now()
         while not self._closed.is_set():
             state, now = self._health.state(key), self._now()
             if state.phase is not Phase.HALF_OPEN or state.epoch != epoch:
                 return
-            if state.lease_until - now < seconds / 2:
+            out_since = out_since if state.out else now
+            if state.lease_until - now < seconds / 2 and now - out_since < DEFAULT_TIMEOUTS.total:
                 if not await self._leases.renew(key, epoch, seconds):
                     return
                 self._health.step(key, breaker.Leased(epoch, self._now() + seconds))
@@ -137,7 +172,10 @@ class Prober:
             elif (
                 state.ticket and (ours or now - unused_since >= UNUSED) and self._may_send(key, state.passed, ours=ours)
             ):
-                await self._send(key, epoch, target)
+                if not await self._send(key, epoch, target):
+                    self._unsuited.add(key)
+                    self._not_before[key] = self._now() + self._health.rules.open_for
+                    return
                 unused_since = self._now() - UNUSED
             else:
                 await asyncio.sleep(TICK)
@@ -153,11 +191,14 @@ class Prober:
     def _finish(self, key: HealthKey, epoch: int) -> None:
         """Give the right back, with what came of it."""
         state, now = self._health.state(key), self._now()
-        if state.epoch != epoch:
+        if state.epoch != epoch:  # somebody else's probes decided meanwhile, or it is no longer configured
+            self._leases.finish(key, epoch, closed=False)
             return
         if state.phase is Phase.HALF_OPEN:  # given up without evidence
             state = self._health.step(key, breaker.Expired(force=True))
         closed = state.phase is Phase.CLOSED
+        if closed:
+            self._unsuited.discard(key)
         self._leases.finish(key, epoch, closed=closed, open_for=0.0 if closed else max(0.0, state.until - now))
 
     async def _check(self, target: Target[Any]) -> Fault | None:
@@ -166,11 +207,17 @@ class Prober:
             return await self._sovereign.check(target)
         return await self._general.check(target)
 
-    async def _send(self, key: HealthKey, epoch: int, target: Target[Any]) -> None:
-        """Make the probe: a call of ours that asks for one token."""
+    def _is_marked(self, target: Target[Any], key: HealthKey) -> bool:
+        """Return whether an operator, or a refused key, keeps calls away: then probes have no business there either."""
+        backend = target.backend
+        around = (backend_key(backend.id), region_key(backend.region), credential_key(backend.id, target.credential.id))
+        return any(self._health.marks.ban(one) is not None for one in (*around, key))
+
+    async def _send(self, key: HealthKey, epoch: int, target: Target[Any]) -> bool:
+        """Make the probe: a call of ours that asks for one token. Return whether it told anything."""
         state = self._health.step(key, breaker.Claimed())
         if not state.out or state.epoch != epoch:
-            return
+            return True
         self.sent += 1
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Fault | None] = loop.create_future()
@@ -202,6 +249,7 @@ class Prober:
             if not done.done():
                 verdict = Verdict.IGNORED
             self._health.note(key, Outcome(Signal.START, verdict, what, wait, epoch=epoch), fault)
+        return verdict is not Verdict.IGNORED
 
 
 def _call(operation: Operation) -> Call:
@@ -219,6 +267,8 @@ _SMALLEST: Final[dict[Operation, dict[str, Any]]] = {
 
 def _target(snapshot: Snapshot, key: HealthKey) -> Target[Backend] | Target[SovereignBackend] | None:
     """Return the target behind a key, None when it is gone. One inside the VPC is reached the sovereign way."""
+    if not is_known(snapshot, key):
+        return None
     name, authority, model, credential_id = key
     backend: Backend | SovereignBackend | None = snapshot.sovereign.get(name) or snapshot.backends.get(name)
     if backend is None:
@@ -227,7 +277,7 @@ def _target(snapshot: Snapshot, key: HealthKey) -> Target[Backend] | Target[Sove
     credential = next((c for c in backend.credentials if c.id == credential_id), None)
     if endpoint is None or credential is None:
         return None
-    times = backend.timeouts.over(Handling().timeouts)
+    times = backend.timeouts.over(DEFAULT_TIMEOUTS)
     if isinstance(backend, SovereignBackend):
         return Target(backend, endpoint, credential, model, times)
     return Target(backend, endpoint, credential, model, times)

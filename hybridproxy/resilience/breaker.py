@@ -326,7 +326,7 @@ def _probed(state: BreakerState, event: Outcome, now: float, chance: float, rule
     """Take the probe's own outcome; every other one began before the target opened, or is of a probe given up."""
     if state.phase is not Phase.HALF_OPEN or event.epoch != state.epoch:
         return state
-    if event.verdict is Verdict.FAULT:
+    if event.verdict is Verdict.FAULT or event.verdict is Verdict.CREDENTIAL:
         return _again(state, event.what, now, chance, rules)
     if not state.out or event.signal is Signal.INTEGRITY:
         return state

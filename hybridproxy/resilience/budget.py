@@ -49,7 +49,7 @@ class Tally:
     def total(self, now: float) -> int:
         """Return the sum."""
         self._drop(int(now / self._width))
-        return self._total
+        return max(0, self._total)  # a correction outlives the estimate it corrects
 
     def _drop(self, slot: int) -> None:
         parts = self._parts

@@ -14,6 +14,7 @@ does not stream the first output is the whole answer.
     committed   Finished(n)    -> over                 Complete(n)
                 Failed(n)      -> recovering | over    StartAttempt(m, RESUME | REPLAY) | GiveUp
     recovering  FirstOutput(m) -> committed(m)         Join(m): the caller's stream goes on
+                Finished(m)    -> over                 Complete(m): nothing was left to say
                 Failed(m)      -> recovering | over    the next way | GiveUp(what broke the stream first)
     any         COMMIT, TOTAL, ClientGone -> over      CancelAttempt, GiveUp
 
@@ -21,9 +22,9 @@ Where the next attempt goes. A fault says where it may be tried again (`FACTS[ki
 elsewhere, never. With `patience`, and always when the plan has one backend, the same backend is asked once more: at its
 other endpoint or with its other key where the plan has one, else after its Retry-After or a jittered pause that fits.
 Without, the next backend of the plan is. No backend is asked a third time, a silent endpoint no second time, and no
-call makes more than `MAX_ATTEMPTS`. Each further attempt is charged to the tenant's allowance; an attempt that was sent
-whole and then lost is repeated once at most. Input that is too long goes on only to a window that is larger or not
-known.
+call makes more than `MAX_ATTEMPTS` before its first output and `MAX_RECOVERIES` after it. Each further attempt is
+charged to the tenant's allowance; an attempt that was sent whole and then lost is repeated once at most. Input that is
+too long goes on only to a window that is larger than all it did not fit in, or not known.
 
 Every attempt that was started is observed once for its start, and once more for its end if it was committed to. An
 event of any attempt that is not under way changes nothing. At most a dozen events a call, never one per chunk.
@@ -255,8 +256,8 @@ class Execution:
     """
 
     __slots__ = (
-        "_allowance", "_hedge", "_live", "_next_target", "_of", "_only", "_original", "_recoveries", "_rng", "_state",
-        "_targets", "_terms", "_tried", "_ways", "faults", "lost",
+        "_allowance", "_hedge", "_live", "_next_target", "_of", "_only", "_original", "_owed", "_recoveries", "_rng",
+        "_state", "_targets", "_terms", "_too_small", "_tried", "_unmade", "_ways", "faults", "lost",
     )  # fmt: skip
 
     def __init__(self, targets: Sequence[Target[Any]], terms: Terms, allowance: Allowance, rng: Rng) -> None:
@@ -269,19 +270,22 @@ class Execution:
         self._state = _State.TRYING
         self._of: list[int] = []
         self._live: list[int] = []
+        self._unmade: set[int] = set()
         self._tried: set[int] = set()
+        self._too_small = 0
         self._next_target = 0
         self._hedge = -1
         self._ways = list(terms.recoveries)
         self._recoveries = 0
         self._original: Fault | None = None
+        self._owed: tuple[int, Fault] | None = None
         self.faults: list[Fault] = []
         self.lost: dict[int, int] = {}
 
     @property
     def attempts(self) -> int:
-        """How many attempts were started."""
-        return len(self._of)
+        """How many attempts were made."""
+        return len(self._of) - len(self._unmade)
 
     @property
     def committed(self) -> bool:
@@ -322,8 +326,8 @@ class Execution:
                 return self._refused(n, now)
             case Finished(n):
                 return self._finished(n)
-            case FirstOutput(n):
-                return self._output(n)
+            case _:
+                return self._output(event.n)
 
     # ---- one row of the table each ----
 
@@ -351,42 +355,49 @@ class Execution:
     def _failed(self, n: int, fault: Fault, now: float, *, follows: bool) -> tuple[Command, ...]:
         self.faults.append(fault)
         self._live.remove(n)
+        if fault.kind is FaultKind.CONTEXT_TOO_LONG:
+            self._too_small = max(self._too_small, self._targets[self._of[n]].context or 0)
         if self._state is _State.COMMITTED:
             self._original = self._original or fault
             observe = Observe(n, Signal.INTEGRITY, fault.facts.verdict, fault)
             if fault.facts.retry is Retry.NEVER or not follows:
                 return (observe, self._give_up(self._original))
-            return (observe, *self._go_on(now, self._cost(n)))
+            return (observe, *self._go_on(now, n, self._cost(n)))
         if self._state is _State.RECOVERING:
             return (Observe(n, Signal.START, fault.facts.verdict, fault), *self._recover(n, fault, now))
         observe = Observe(n, Signal.START, fault.facts.verdict, fault)
         if self._live and n == self._hedge:
+            self._owed = (n, fault)
             return (observe,)  # it was only to be quicker: the first one decides
         if fault.facts.retry is Retry.NEVER:
             others = [command for other in self._live for command in self._cancelled(other, None)]
             self._live = []
             return (observe, *others, self._give_up(worst(self.faults)))
         if self._live:
+            self._owed = (n, fault)
             return (observe,)  # the other one of a hedge may still answer
         return (observe, *self._retry(n, fault, now))
 
     def _refused(self, n: int, now: float) -> tuple[Command, ...]:
         self._live.remove(n)
-        del self._of[n:]
+        self._unmade.add(n)
         if self._state is _State.RECOVERING:
             self._recoveries -= 1
-            return self._go_on(now, 0)
-        if self._live:
+            return self._go_on(now, n, paid=True)
+        if self._live or self._state is _State.COMMITTED:
             return ()
-        target = self._elsewhere(None)
+        if self._owed is not None:
+            return self._retry(*self._owed, now)  # the first of a hedge had failed, and this was to be its second
+        target = self._elsewhere()
         if target is None:
             return (self._give_up(worst(self.faults) if self.faults else NOBODY_LEFT),)
         return (self._start(target, Mode.FRESH),)
 
     def _retry(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
         """Choose where the call goes next, and whether the allowance has room for it."""
+        self._owed = None
         chosen = self._choose(n, fault)
-        if chosen is None or len(self._of) >= MAX_ATTEMPTS or not self._pays(n, fault, now):
+        if chosen is None or self.attempts >= MAX_ATTEMPTS or not self._pays(n, fault, now):
             return (self._give_up(worst(self.faults)),)
         target, pause = chosen
         if pause > 0:
@@ -400,7 +411,7 @@ class Execution:
         here = self._here(n, fault, granted) if granted > 0 else None
         if here is not None:
             return here
-        target = self._elsewhere(fault, self._targets[self._of[n]].context)
+        target = self._elsewhere()
         return None if target is None else (target, 0.0)
 
     def _here(self, n: int, fault: Fault, granted: float) -> tuple[int, float] | None:
@@ -408,8 +419,7 @@ class Execution:
         failed = self._of[n]
         target = self._targets[failed]
         backend = target.backend.id
-        made = sum(self._targets[t].backend.id == backend for t in self._of)
-        if made >= MAX_OF_ONE or fault.kind is FaultKind.CONTEXT_TOO_LONG:
+        if self._made_at(backend) >= MAX_OF_ONE or fault.kind is FaultKind.CONTEXT_TOO_LONG:
             return None
         other = next((t for t, o in enumerate(self._targets) if t not in self._tried and o.backend.id == backend), None)
         if fault.facts.retry is Retry.HERE:
@@ -425,17 +435,23 @@ class Execution:
         helps = key if fault.facts.source is Source.CREDENTIAL else place
         return (other, 0.0) if helps else None
 
-    def _elsewhere(self, fault: Fault | None, window: int | None = None) -> int | None:
-        """Return the plan's next target at a backend that was not asked yet."""
-        asked = {self._targets[t].backend.id for t in self._of}
-        too_long = fault is not None and fault.kind is FaultKind.CONTEXT_TOO_LONG
+    def _elsewhere(self) -> int | None:
+        """Return the plan's next target at a backend that was not asked yet and whose window is not too small."""
         for number, target in enumerate(self._targets):
-            if number in self._tried or target.backend.id in asked:
+            if number in self._tried or self._made_at(target.backend.id):
                 continue
-            if too_long and window is not None and target.context is not None and target.context <= window:
+            if target.context is not None and target.context <= self._too_small:
                 continue
             return number
         return None
+
+    def _asked(self) -> list[Target[Any]]:
+        """Return the targets of the attempts that were made."""
+        return [self._targets[t] for n, t in enumerate(self._of) if n not in self._unmade]
+
+    def _made_at(self, backend: str) -> int:
+        """Return how many attempts were made at a backend."""
+        return sum(target.backend.id == backend for target in self._asked())
 
     def _pays(self, n: int, fault: Fault, now: float) -> bool:
         cost = 0
@@ -445,7 +461,7 @@ class Execution:
             cost = self._cost(n)
         if not self._allowance.retry(now, loads=not fault.facts.sent_nothing, cost=cost):
             return False
-        if cost:
+        if fault.billed:
             self.lost[n] = cost
         return True
 
@@ -458,11 +474,23 @@ class Execution:
         if fault.kind is FaultKind.INVALID_REQUEST and OnCut.REPLAY in self._ways[1:]:
             # it does not take the beginning of an answer, but may give the same answer
             del self._ways[: self._ways.index(OnCut.REPLAY)]
-            return self._go_on(now, self._cost(n), self._of[n])
-        return self._go_on(now, self._cost(n) if fault.billed else 0)
+            if self._made_at(self._targets[self._of[n]].backend.id) < MAX_OF_ONE:
+                return self._go_on(now, n, self._cost(n) if fault.billed else 0, self._of[n])
+        return self._go_on(now, n, self._cost(n) if fault.billed else 0)
 
-    def _go_on(self, now: float, cost: int, target: int | None = None) -> tuple[Command, ...]:
-        """Start the first of the ways that are left that has somewhere to go; `cost`: what the one before cost."""
+    def _go_on(
+        self, now: float, n: int, cost: int = 0, target: int | None = None, *, paid: bool = False
+    ) -> tuple[Command, ...]:
+        """Start the first of the ways that are left that has somewhere to go.
+
+        Args:
+            now: seconds on the loop's clock.
+            n: the attempt before.
+            cost: what that one cost.
+            target: where to go, None: wherever the way leads.
+            paid: the allowance has given room for this already.
+
+        """
         self._state = _State.RECOVERING
         while self._ways and self._ways[0] is not OnCut.ERROR and self._recoveries < MAX_RECOVERIES:
             way = self._ways[0]
@@ -470,17 +498,17 @@ class Execution:
             if chosen is None:
                 del self._ways[0]
                 continue
-            if not self._allowance.retry(now, loads=True, cost=cost):
+            if not paid and not self._allowance.retry(now, loads=True, cost=cost):
                 break
             if cost:
-                self.lost[len(self._of) - 1] = cost
+                self.lost[n] = cost
             self._recoveries += 1
             return (self._start(chosen, _MODES[way]),)
         return (self._give_up(self._original or NOBODY_LEFT),)
 
     def _place_for(self, way: OnCut) -> int | None:
         """Return a target where the stream may go on: not asked yet, at another backend or another endpoint."""
-        places = {(self._targets[t].backend.id, self._targets[t].endpoint) for t in self._of}
+        places = {(target.backend.id, target.endpoint) for target in self._asked()}
         for number, target in enumerate(self._targets):
             if number in self._tried or (target.backend.id, target.endpoint) in places:
                 continue
@@ -504,9 +532,9 @@ class Execution:
         return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s{before}", billed=True))
 
     def _hedged(self) -> tuple[Command, ...]:
-        if self._state is not _State.TRYING or len(self._live) != 1 or len(self._of) >= MAX_ATTEMPTS:
+        if self._state is not _State.TRYING or len(self._live) != 1 or self.attempts >= MAX_ATTEMPTS:
             return ()
-        target = self._elsewhere(None)
+        target = self._elsewhere()
         if target is None or not self._allowance.hedge():
             return ()
         self._hedge = len(self._of)

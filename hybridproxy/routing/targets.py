@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hybridproxy.model.backend import Backend
 from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
 from hybridproxy.model.snapshot import Snapshot
+from hybridproxy.routing.gate import starred
 
 
 def keys_of(snapshot: Snapshot, backend: Backend) -> Iterator[HealthKey]:
@@ -26,6 +27,19 @@ def target_keys(snapshot: Snapshot) -> tuple[HealthKey, ...]:
         known = tuple(key for backend in snapshot.backends.values() for key in keys_of(snapshot, backend))
         snapshot.memo[target_keys] = known
     return known
+
+
+def is_known(snapshot: Snapshot, key: Key) -> bool:
+    """Return whether a target or a credential is still configured."""
+    name, credential = (key[1], key[2]) if len(key) == 3 else (key[0], key[-1])
+    backend = snapshot.backends.get(name)
+    if backend is None or all(credential != one.id for one in backend.credentials):
+        return False
+    if len(key) == 3:
+        return True
+    places = {endpoint.authority for endpoint in backend.endpoints}
+    served = [s.name for model in snapshot.models.values() for s in model.served_by if s.backend == name]
+    return key[1] in places and any(own == key[2] or starred(own, key[2]) is not None for own in served)
 
 
 def other_keys(snapshot: Snapshot) -> tuple[Key, ...]:

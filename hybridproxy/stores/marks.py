@@ -58,6 +58,13 @@ class Mark:
     version: int
 
 
+def fits(key: Key, kind: MarkKind) -> bool:
+    """Return whether this kind is ever put on such a key: what comes from elsewhere may say anything."""
+    if kind is MarkKind.QUARANTINE:
+        return len(key) == 4 or (len(key) == 3 and key[0] == "credential")
+    return len(key) == 2 and key[0] == ("region" if kind is MarkKind.EVACUATE else "backend")
+
+
 class Marks:
     """All marks of this replica. `changed` hears of each key whose bans may be others now.
 
@@ -94,6 +101,7 @@ class Marks:
         """Take something into service again; None when it was not out of it."""
         mark = self._marks.get((key, kind))
         if mark is None or mark.until <= self._wall():
+            self._changed(key)  # it may have ended by a step of the wall clock, which its ban has not seen
             return None
         lifted = Mark(key, kind, mark.reason, 0.0, self._version(key, kind))
         self._store(lifted)
@@ -101,6 +109,8 @@ class Marks:
 
     def hear(self, mark: Mark) -> bool:
         """Take another replica's mark; False when ours is as new, or it cannot be true."""
+        if not fits(mark.key, mark.kind):
+            return False
         ours = self._marks.get((mark.key, mark.kind))
         newest = int((self._wall() + MAX_SECONDS) * 1000)
         if (ours is not None and ours.version >= mark.version) or not 0 < mark.version <= newest:
@@ -124,10 +134,20 @@ class Marks:
         """Return when a mark ends, on the loop's clock."""
         return self._now() + mark.until - self._wall()
 
-    def tick(self) -> None:
-        """Forget what ended, after a while."""
-        oldest = self._wall() - KEPT
+    def forget(self, keep: Callable[[Key], bool]) -> None:
+        """Drop the quarantines of what is no longer configured; other replicas may still have it."""
         for at, mark in tuple(self._marks.items()):
+            if mark.kind is MarkKind.QUARANTINE and not keep(mark.key):
+                del self._marks[at]
+                self._changed(mark.key)
+
+    def tick(self) -> None:
+        """Let what ended be over, and forget it after a while."""
+        wall = self._wall()
+        oldest = wall - KEPT
+        for at, mark in tuple(self._marks.items()):
+            if mark.until <= wall:
+                self._changed(mark.key)
             if mark.until < oldest and mark.version < oldest * 1000:
                 del self._marks[at]
 

@@ -4,7 +4,7 @@ The states are `resilience.breaker`'s, and each changes only by its `step`. `vie
 of which something is known. Whoever shares health with other replicas listens to `Change`s and tells what it heard.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -88,11 +88,12 @@ class MemoryHealth:
 
     # ---- outcomes of attempts ----
 
-    def good(self, key: HealthKey, signal: Signal) -> None:
+    def good(self, key: HealthKey, signal: Signal, operation: Operation = Operation.CHAT) -> None:
         """Take a good start or end. On a good day this is all that happens, so it only counts."""
         cell = self._cells.get(key)
         if cell is None:
             cell = self._new_cell(key)
+            cell.operation = operation
         state, second = cell.state, int(self._now())
         if state.phase is not Phase.CLOSED:
             return
@@ -186,6 +187,7 @@ class MemoryHealth:
         now = self._now()
         for key in self.out():
             self.step(key, breaker.Expired())
+            self._show(key)  # of one that is half-open a cool-off may be over
         for ended in [key for key, ban in self._bans.items() if ban.until <= now]:
             self._show(ended)
         self.marks.tick()
@@ -223,21 +225,11 @@ class MemoryHealth:
         """Send calls there again; False when it was not evacuated."""
         return self.marks.lift(region_key(region), MarkKind.EVACUATE) is not None
 
-    def forget(self, keep: Callable[[HealthKey], bool], exchanged: Collection[tuple[str, str]] = ()) -> None:
-        """Drop what is known of targets that are gone, and what is held against keys that were exchanged.
-
-        Args:
-            keep: whether a target is still configured.
-            exchanged: backend and credential id of the keys that are others now.
-
-        """
+    def forget(self, keep: Callable[[Key], bool]) -> None:
+        """Drop what is known of targets and keys that are no longer configured."""
         for key in [key for key in self._cells if not keep(key)]:
             self.forget_one(key)
-        for mark in self.marks.in_force():
-            parts = mark.key
-            whose = (parts[1], parts[2]) if len(parts) == 3 else (parts[0], parts[-1])
-            if mark.kind is MarkKind.QUARANTINE and whose in exchanged:
-                self.marks.lift(parts, mark.kind)
+        self.marks.forget(keep)
 
     def forget_one(self, key: HealthKey) -> None:
         """Drop what is known of a target that is no longer configured."""

@@ -92,6 +92,10 @@ class Rights:
             self._results[key] = Result(epoch, closed, now + open_for, now)
             self._wake()
 
+    def has_results(self) -> bool:
+        """Return whether there are results that Redis does not know yet."""
+        return bool(self._results)
+
     def has_news_of(self, key: HealthKey) -> bool:
         """Return whether there is a result that Redis does not know yet."""
         return key in self._results

@@ -131,6 +131,8 @@ class SharedHealth:
         self._lost = False
         self._news = asyncio.Event()
         self._closed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._running = False
         health.listeners.append(self._changed)
         health.marks.listeners.append(self._marked)
 
@@ -150,6 +152,7 @@ class SharedHealth:
 
     async def run(self) -> None:
         """Sync until `close`."""
+        self._running = True
         clock = asyncio.get_running_loop().time
         try:
             while not self._closed.is_set():
@@ -163,14 +166,22 @@ class SharedHealth:
                 else:
                     spread = min(LAST_RETRY, FIRST_RETRY * 2.0**self._retries) - FIRST_RETRY
                     await _wait(self._closed, FIRST_RETRY + spread * self._rng())
+            if self.up and self.rights.has_results():
+                await self._sync()  # so that nobody has to wait for a right that ends with this worker
         finally:
             self.rights.give_up()
             await self._server.close()
+            self._ended.set()
 
     def close(self) -> None:
-        """Stop; a sync that is under way comes to its end first."""
+        """Stop; a sync that is under way comes to its end first, and what is left of results is told."""
         self._closed.set()
         self._news.set()
+
+    async def ended(self) -> None:
+        """Wait until `run` has come to its end, if it was begun."""
+        if self._running:
+            await self._ended.wait()
 
     # ---- what is new here: these are called on the way of calls, and only take a note ----
 
@@ -207,9 +218,14 @@ class SharedHealth:
         started = clock()
         try:
             reply = parse(await self._server.call(SCRIPT, self._key, request.encoded()))
+            self._take(reply, reset, clock() - started)
         except Exception as error:  # noqa: BLE001 - whatever a server's bytes bring about, this task goes on
             self._failed(error)
             return False
+        return True
+
+    def _take(self, reply: Reply, reset: dict[HealthKey, tuple[int, float]], elapsed: float) -> None:
+        """Take the answer of a sync."""
         self.up, self.live, self._retries = True, min(max(1, reply.live), MOST), 0
         self._synced_at = self._now()
         if self._lost:
@@ -220,10 +236,9 @@ class SharedHealth:
                 del self._reset[key]
         self.rights.answered(reply, self.live)
         with self._listening():
-            self._hear(reply, clock() - started)
+            self._hear(reply, elapsed)
         if reply.junk:
             self._poison(reply.junk, "fields were removed that no worker wrote")
-        return True
 
     def _request(self, reset: dict[HealthKey, tuple[int, float]]) -> Request:
         now, health = self._now(), self._health

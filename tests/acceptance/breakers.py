@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance.calls import Ask, Outcome
 from tests.acceptance.installation import KEYS, SPOKEN, TEXT, Installation, installed
-from tests.acceptance.load import Ask, Call, Load, Outcome
-from tests.acceptance.report import Report, bad, nothing_lost, p99, percentile, why
+from tests.acceptance.load import Load
+from tests.acceptance.report import Report, bad, nothing_lost, p99, why
 from tests.support.redis_servers import RedisServer
 
 HEALTHY: dict[str, Any] = {"text": TEXT}
@@ -157,7 +158,6 @@ async def half_broken(folder: Path, *, rate: float, seconds: float, seeds: int) 
         ):
             await asyncio.sleep(1)
             began = load.now()
-            healthy = await run["a"].total()
             fault = {"kind": "status", "status": 500, "probability": 0.5, "seed": seed}
             await run["a"].behave(**HEALTHY, fault=fault)
             opened = await run.replicas[0].logged("breaker.opened", 30, backend="a")
@@ -172,7 +172,6 @@ async def half_broken(folder: Path, *, rate: float, seconds: float, seeds: int) 
             attempts += sum([await upstream.total() for upstream in run.upstreams.values()])
             floor += load.now() - began
             errors += len(bad(load.calls))
-            del healthy
     report.check("samples between threshold and opening, at most", max(beyond), max(beyond) <= 20)
     most = 1.1 * requests + floor
     report.check(f"attempts for {requests} requests", attempts, attempts <= most)
@@ -215,8 +214,3 @@ async def all_failing(folder: Path, *, rate: float, seconds: float) -> Report:
         report.check("503 with Retry-After", f"{hints} of {len(refused)}", hints == len(refused))
         await nothing_lost(report, load, run)
     return report
-
-
-def took(calls: list[Call], share: float = 0.5) -> float:
-    """Return a percentile of the calls' times, in milliseconds."""
-    return percentile((call.took for call in calls if call.took is not None), share) * 1000

@@ -119,7 +119,7 @@ ALL = (
         "R3", "the way to Redis delays by 300 ms, by 5 s, then swallows everything; 60 s each at 200 calls/s",
         "as R1; at most one connection attempt a second for each worker, at irregular times",
         outages.unreachable,
-        {"rate": 150, "quiet": 0.5, "seconds": 2.2, "tries": 3},
+        {"rate": 150, "quiet": 0.4, "seconds": 2.7, "tries": 3},
         {"rate": 200, "quiet": 20, "seconds": 60, "tries": 1}, 600,
     ),
     Form(
@@ -144,7 +144,7 @@ ALL = (
         {"replicas": 4, "rate": 1000, "seconds": 60}, 240,
     ),
     Form(
-        "S5", "canaries in keys, headers, prompts, answers and names, then every way to fail; two replicas, asyncio's debug mode",
+        "S5", "canaries in keys, headers, prompts, answers and names; every way to fail; asyncio's debug mode",
         "none in logs, metrics or Redis (MONITOR, DUMP, HGETALL); of ours none in what callers get",
         leaks.secrets,
         {"rounds": 1},

@@ -5,6 +5,7 @@ Canaries stand in every secret and in everything a caller says; then every way a
 
 import asyncio
 import contextlib
+import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -91,9 +92,7 @@ def bad_requests() -> Iterator[tuple[str, bytes, dict[str, str]]]:
 async def secrets(folder: Path, *, rounds: int) -> Report:
     """S5: canaries everywhere, every way to fail, and then a look at everything that others can read."""
     report = Report("S5")
-    names = {
-        f"{BACKEND}-{letter}": kind for letter, kind in zip("abc", ("together", "openrouter", "dashscope"), strict=True)
-    }
+    names = {f"{BACKEND}-{letter}": kind for letter, kind in PROVIDERS.items()}
 
     def change(config: Json) -> None:
         config["tenants"] = {TENANT: {"keys": [digest(KEY)], "route": "default"}}
@@ -168,7 +167,7 @@ async def _post(
     """Make a call and return all that came: the head's values and the body, also of an answer that broke off."""
     parts: list[bytes] = []
     with contextlib.suppress(aiohttp.ClientError):
-        async with http.post(replica.url + path, data=body, headers=headers) as response:
+        async with http.post(replica.url + path, data=io.BytesIO(body), headers=headers) as response:
             parts += [value.encode("latin-1", "replace") for value in response.headers.values()]
             async for part in response.content.iter_any():
                 parts.append(part)

@@ -125,7 +125,7 @@ async def _without(
     seconds: float,
     tries: int,
 ) -> None:
-    """Load three replicas, two of which use Redis, before, during and after a fault of it that has a begin and an end."""
+    """Load three replicas, two of which use Redis, before, during and after a fault that has a begin and an end."""
     begin, end = fault
     async with installed(folder, replicas=3, redis=[{"url": url}, {"url": url}, None]) as run:
         load.urls = run.urls

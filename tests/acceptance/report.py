@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.acceptance.calls import Call, Outcome
 from tests.acceptance.installation import Installation
-from tests.acceptance.load import Call, Load, Outcome
+from tests.acceptance.load import Load
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import datetime as dt
 import os
 import platform
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -46,7 +47,7 @@ async def measured(form: Form, *, full: bool) -> tuple[Report, float]:
             async with asyncio.timeout(form.limit):
                 report = await form.run(Path(folder), full=full)
         except Exception as error:  # noqa: BLE001 - the other tests go on
-            said = str(error).split("\n")[0].replace(folder, "…")[:200]
+            said = str(error).strip().rpartition("\n")[2].replace(folder, "…")[:200]
             report.check("broke off", f"{type(error).__name__} {said}".strip(), False)
     return report, time.monotonic() - began
 
@@ -129,6 +130,7 @@ def main() -> int:
     if given.table:
         write()
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything that was started is ended
     forms = [FORMS[name] for name in given.tests] if given.tests else list(FORMS.values())
     with contextlib.suppress(KeyboardInterrupt):
         return 0 if uvloop.run(run(forms, full=not given.short)) else 1

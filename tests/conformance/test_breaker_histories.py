@@ -75,6 +75,12 @@ def outcome(draw: tuple[Signal, Verdict, float, bool, str], off: int | None) -> 
     ]
 
 
+def quiet(state: BreakerState, _now: float) -> list[Event]:
+    """Two probes that show nothing: their callers leave; and the end of the stream of one that was good."""
+    result: list[Event] = [Claimed(), probe(Verdict.IGNORED, state.epoch)]
+    return [*result, *result, Outcome(Signal.INTEGRITY, Verdict.OK, epoch=state.epoch)]
+
+
 def leased(off: int, seconds: float) -> Happens:
     """A right to probe."""
     return lambda state, now: [Leased(state.epoch + off, now + seconds)]
@@ -102,6 +108,7 @@ OUTCOMES = st.tuples(
 )
 HAPPENS: st.SearchStrategy[Happens] = st.one_of(
     *[st.just(onward)] * 14,
+    st.just(quiet),
     *[st.builds(outcome, OUTCOMES, st.none() | OFF)] * 2,
     st.sampled_from([always(BAD), always(*[BAD, GOOD] * 10), always(*[CUT] * 10), always(Claimed())]),
     st.builds(leased, OFF, st.floats(0, 60)),

@@ -89,7 +89,9 @@ async def test_a_refused_key_is_used_no_more_and_the_other_one_is(tmp_path: Path
         assert used.count("Bearer tg-key") == 1
         assert used.count("Bearer tg-key-2") > 20
         quarantined = await events_of(stack, "credential.quarantined")
-        assert [(line["backend"], line["credential"]) for line in quarantined] == [("together-us", "together-us#1")]
+        (line,) = quarantined
+        assert line["backend"] == "together-us"
+        assert line["credential"].startswith("together-us#1.")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Scripts of a call's course: `<< command` is expected next, `>> event` happens next.
 
-    assert Playbook(targets=2) << SetTimer(…) << StartAttempt(0, 0) >> FirstOutput(0) << Commit(0)
+    assert Playbook(2) << SetTimer(…) << StartAttempt(0, 0) >> FirstOutput(0) << Commit(0)
 
 An event may only happen when every command before it was expected, and in the end none may be left over.
 """
@@ -10,10 +10,40 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hybridproxy.model.backend import Backend, Timeouts
+from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Handling, OnCut
-from hybridproxy.resilience.execution import Command, Event, Execution, Terms
+from hybridproxy.resilience.breaker import Signal
+from hybridproxy.resilience.execution import (
+    Command,
+    Commit,
+    Event,
+    Execution,
+    Failed,
+    FirstOutput,
+    Mode,
+    Observe,
+    SetTimer,
+    StartAttempt,
+    Terms,
+    Timer,
+    TimerFired,
+)
 from tests.support.make import target
+
+TOTAL, COMMIT, HEDGE = SetTimer(Timer.TOTAL, 600.0), SetTimer(Timer.COMMIT, 50.0), SetTimer(Timer.HEDGE, 2.0)
+DOWN = Fault(FaultKind.CONNECT, backend="together-us")
+BUSY = Fault(FaultKind.THROTTLED, "slow down", "openrouter-us", status=429, retry_after=2.0)
+BROKEN = Fault(FaultKind.OVERLOADED, backend="together-us", status=503)
+SILENT = Fault(FaultKind.TIMEOUT_FIRST_TOKEN, backend="together-us", billed=True)
+LOST = Fault(FaultKind.CUT, "the stream ended without a finish reason", "together-us", billed=True)
+BAD = Fault(FaultKind.INVALID_REQUEST, "temperature", "together-us", status=400)
+LONG = Fault(FaultKind.CONTEXT_TOO_LONG, backend="together-us", status=400)
+KEY = Fault(FaultKind.CREDENTIAL, backend="together-us", status=401)
+GONE = Fault(FaultKind.CLIENT_GONE, billed=True)
+RESUME, REPLAY, ERROR = OnCut.RESUME, OnCut.REPLAY, OnCut.ERROR
+COST = 1_000_000
+"""Nano-dollars of the playbook's 4,000 bytes at a dollar for a million tokens."""
 
 
 class Half:
@@ -89,3 +119,42 @@ class Playbook:
     def __bool__(self) -> bool:
         assert not self._given, f"not expected at the end: {list(self._given)}"
         return True
+
+
+def begun(plan: int | Sequence[Target[Backend]] = 1, **given: object) -> Playbook:
+    """A stream whose first attempt is under way."""
+    return Playbook(plan, **given) << TOTAL << COMMIT << StartAttempt(0, 0)  # type: ignore[arg-type]
+
+
+def bad(n: int, fault: Fault, signal: Signal = Signal.START) -> Observe:
+    """What health hears of an attempt that failed."""
+    return Observe(n, signal, fault.facts.verdict, fault)
+
+
+def good(n: int, signal: Signal = Signal.START) -> Observe:
+    """What health hears of a good start, or of a good end."""
+    return Observe(n, signal, Verdict.OK)
+
+
+def left(n: int, fault: Fault | None = None, signal: Signal = Signal.START) -> Observe:
+    """What health hears of an attempt that was cancelled: nothing for or against it."""
+    return Observe(n, signal, Verdict.IGNORED, fault)
+
+
+def deadline(text: str) -> Fault:
+    """The fault of a timer."""
+    return Fault(FaultKind.DEADLINE, text, billed=True)
+
+
+def hedged(plan: int | Sequence[Target[Backend]] = 3, purse: Purse | None = None) -> Playbook:
+    """A stream whose first backend is slower than usual, and whose second was asked beside it."""
+    book = Playbook(plan, hedge_after=2.0, purse=purse) << TOTAL << COMMIT << HEDGE << StartAttempt(0, 0)
+    return book >> TimerFired(Timer.HEDGE) << StartAttempt(1, 1, Mode.HEDGE)
+
+
+def cut(
+    plan: int | Sequence[Target[Backend]], *on_cut: OnCut, fault: Fault = LOST, purse: Purse | None = None
+) -> Playbook:
+    """A stream that broke after its first output, which another attempt could go on from."""
+    book = begun(plan, on_cut=on_cut, purse=purse) >> FirstOutput(0) << Commit(0) << good(0)
+    return book >> Failed(0, fault, follows=True) << bad(0, fault, Signal.INTEGRITY)

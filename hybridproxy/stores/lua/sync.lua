@@ -250,7 +250,8 @@ for id, said in pairs(sent.take) do
   if math.max(t.epoch, t.right) > math.max(now, known) + AHEAD then -- no number that was ever given
     t, junk = new(), junk + 1
   end
-  if (now >= t.lease or t.owner == me) and not (t.phase == 'open' and now < t.till) then
+  local heard = t.phase ~= 'closed' or known >= t.epoch -- else it asks for what closed meanwhile
+  if heard and (now >= t.lease or t.owner == me) and not (t.phase == 'open' and now < t.till) then
     t.right, t.owner, t.lease = math.max(next_number(t), known + 1), me, now + said[1]
     if save(id, t) then granted[id] = t.right end
   end
