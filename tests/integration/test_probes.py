@@ -71,7 +71,7 @@ async def test_a_model_is_probed_by_what_it_is_called_for(quick: Stack) -> None:
         assert response.status == 200
     quick.worker.health.trip("vpc", "drill", 0.2)
     await quick.until(lambda: phases(quick, "vpc") == {Phase.CLOSED})
-    paths = {entry["target"].rpartition("/")[2] for entry in quick.received("vllm")}
+    paths = {entry["path"].rpartition("/")[2] for entry in quick.received("vllm")}
     assert paths == {"embeddings"}
 
 

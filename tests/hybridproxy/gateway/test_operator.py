@@ -23,10 +23,10 @@ from hybridproxy.gateway.operator import (
 )
 from hybridproxy.gateway.running import Running
 from hybridproxy.model.fault import FACTS, Fault, FaultKind, Verdict
-from hybridproxy.model.health import HealthKey, backend_key, region_key
+from hybridproxy.model.health import HealthKey, backend_key, credential_key, region_key
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import Outcome, Phase, Signal
-from hybridproxy.stores.marks import BANS, Mark, MarkKind
+from hybridproxy.stores.marks import Mark, MarkKind
 from hybridproxy.stores.memory import MemoryHealth
 
 CONFIG = """
@@ -42,9 +42,9 @@ tenants:
   bank: {keys: ["sha256:KEY2"], residency: vpc}
 """
 
-SG: HealthKey = ("sg", "sg.example", "q", "sg#1")
-SG_2: HealthKey = ("sg", "sg.example", "q", "sg#2")
-US: HealthKey = ("us", "us.example", "q", "us#1")
+SG: HealthKey = ("sg", "sg.example", "q", "sg#1.bd26e0")
+SG_2: HealthKey = ("sg", "sg.example", "q", "sg#2.249de9")
+US: HealthKey = ("us", "us.example", "q", "us#1.bd26e0")
 DAY = 86_400
 START = 1_790_000_000.0
 """Seconds since the epoch: 2026-09-21T14:13:20Z."""
@@ -216,8 +216,8 @@ def test_a_tripped_backend_comes_back_by_check_probes_and_ramp(world: World) -> 
 
 def test_reset_forgets_all_but_a_drain(world: World) -> None:
     """A trip, refused keys, breakers, cool-offs and ramps are over; what was drained still is, and is told."""
-    third: HealthKey = ("sg", "sg.example", "another", "sg#1")
-    fourth: HealthKey = ("sg", "sg.example", "a-third", "sg#1")
+    third: HealthKey = ("sg", "sg.example", "another", "sg#1.bd26e0")
+    fourth: HealthKey = ("sg", "sg.example", "a-third", "sg#1.bd26e0")
     world.fail(SG_2, FaultKind.CREDENTIAL)
     world.fail(third, FaultKind.FORBIDDEN)
     world.fail(third, FaultKind.THROTTLED, wait=60.0)
@@ -468,7 +468,7 @@ def test_a_target_is_shown_with_what_is_known_of_it(world: World) -> None:
     world.fail(SG, times=2)
     world.health.note(SG, Outcome(Signal.INTEGRITY, Verdict.FAULT, "cut"))
     assert world.target(SG) == {
-        "endpoint": "sg.example", "model": "q", "credential": "sg#1", "phase": "closed", "admits": "all",
+        "endpoint": "sg.example", "model": "q", "credential": "sg#1.bd26e0", "phase": "closed", "admits": "all",
         "reason": None, "open_until": None, "cooling_until": None, "ramp": None, "opens": 0, "faults_in_a_row": 2,
         "starts": {"seen": 6, "faults": 2, "seconds": 30}, "ends": {"seen": 2, "faults": 1, "seconds": 120},
     }  # fmt: skip
@@ -509,9 +509,10 @@ def test_a_refused_key_is_shown_by_its_name(world: World) -> None:
     world.fail(US, FaultKind.FORBIDDEN)
     until = "2026-09-28T14:13:20Z"
     assert world.state()["marks"] == [
-        {"backend": "sg", "credential": "sg#1", "why": "quarantined", "reason": "our key was refused", "until": until},
+        {"backend": "sg", "credential": "sg#1.bd26e0", "why": "quarantined",
+         "reason": "our key was refused", "until": until},
         {
-            "backend": "us", "endpoint": "us.example", "model": "q", "credential": "us#1",
+            "backend": "us", "endpoint": "us.example", "model": "q", "credential": "us#1.bd26e0",
             "why": "quarantined", "reason": "access was denied", "until": until,
         },
     ]  # fmt: skip
@@ -523,7 +524,7 @@ def test_of_many_targets_those_that_are_out_come_first(world: World, monkeypatch
     """Wildcard models make many targets; the state is bounded and says how many are missing."""
     monkeypatch.setattr(module, "MAX_TARGETS", 3)
     for number in range(5):
-        world.health.good(("sg", "sg.example", f"a{number}", "sg#1"), Signal.START)
+        world.health.good(("sg", "sg.example", f"a{number}", "sg#1.bd26e0"), Signal.START)
     world.fail(US, times=5)
     state = world.state()
     assert state["targets_left_off"] == 3
@@ -538,8 +539,16 @@ def test_no_secret_is_in_it(world: World) -> None:
     assert "sg#1" in str(world.state())
 
 
-@pytest.mark.parametrize("key", [backend_key("sg"), region_key("asia")])
-@pytest.mark.parametrize("kind", BANS)
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        (MarkKind.DRAIN, backend_key("sg")),
+        (MarkKind.TRIP, backend_key("sg")),
+        (MarkKind.EVACUATE, region_key("asia")),
+        (MarkKind.QUARANTINE, SG),
+        (MarkKind.QUARANTINE, credential_key("sg", SG[3])),
+    ],
+)
 def test_whatever_mark_came_through_redis_can_be_shown(kind: MarkKind, key: tuple[str, ...], world: World) -> None:
     """No mark makes the state unreadable, and none writes to the operator's terminal."""
     world.health.marks.hear(Mark(key, kind, "a\x1b[2J\nb", world.wall() + 60, int(world.wall() * 1000)))
