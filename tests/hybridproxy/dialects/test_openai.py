@@ -18,6 +18,7 @@ from hybridproxy.dialects.openai import (
     StreamTap,
     decode_request,
     read_answer,
+    without_usage,
 )
 from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.usage import Usage
@@ -431,6 +432,67 @@ def test_nothing_an_upstream_sends_makes_the_tap_raise(events: list[bytes]) -> N
 
 
 # ---- whole answers ---------------------------------------------------------------------------------------------------
+
+
+def test_what_the_caller_has_is_kept_where_the_stream_may_have_to_go_on() -> None:
+    """The pieces of text and the names of the first chunk; without the wish nothing is kept."""
+    tap, plain = StreamTap(keep=True), StreamTap()
+    named = {"id": "chatcmpl-1", "created": 7, "model": "qwen"}
+    for body in (
+        {**named, **choice(role="assistant", content="")},
+        {**named, **choice(content="Hel")},
+        {**named, **choice(content="lo")},
+        {**named, **choice(content="!"), "usage": {"prompt_tokens": 1, "completion_tokens": 3}},
+    ):
+        tap.read(event(body))
+        plain.read(event(body))
+    assert (tap.said, tap.plain) == (["Hel", "lo", "!"], True)
+    assert tap.head is not None
+    assert {name: tap.head[name] for name in named} == named
+    assert (plain.said, plain.head) == (None, None)
+
+
+def test_a_completions_text_is_kept_too() -> None:
+    """The older form has no delta."""
+    tap = StreamTap(keep=True)
+    tap.read(event({"choices": [{"index": 0, "text": "Hel", "finish_reason": None}]}))
+    assert (tap.said, tap.plain) == (["Hel"], True)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"reasoning_content": "hm"},
+        {"content": "a", "reasoning": "hm"},
+        {"tool_calls": [{"index": 0}]},
+        {"refusal": "no"},
+    ],
+    ids="+".join,
+)
+def test_output_beside_text_cannot_be_gone_on_with(delta: dict[str, Any]) -> None:
+    """A thought, a tool call, a refusal: whoever would have to continue could not."""
+    tap = StreamTap(keep=True)
+    tap.read(event(choice(**delta)))
+    assert not tap.plain
+
+
+def test_usage_that_we_asked_for_in_each_chunk_is_taken_out() -> None:
+    """Nobody else asked for it; whatever is no chunk with choices passes as it came."""
+    with_usage = event({**choice(content="a"), "usage": {"prompt_tokens": 1}})
+    assert orjson.loads(without_usage(with_usage)[6:]) == choice(content="a")
+    for other in (
+        event(choice(content="a")),
+        event({"choices": [], "usage": {"prompt_tokens": 1}}),
+        b": comment\n\n",
+        b"data: [1]\n\n",
+    ):
+        assert without_usage(other) == other
+
+
+def test_what_cannot_be_written_again_passes_as_it_came() -> None:
+    """Orjson reads deeper nesting than it writes."""
+    deep = b'data: {"usage":{"a":1},"choices":[' + b"[" * 300 + b"]" * 300 + b"]}\n\n"
+    assert without_usage(deep) == deep
 
 
 def test_a_whole_answer_tells_its_tokens_and_characters() -> None:

@@ -295,11 +295,16 @@ def test_the_stream_of_a_good_probe_that_breaks_off_is_a_fault_too() -> None:
     assert after(probe(Verdict.FAULT, signal=Signal.INTEGRITY), state=state, now=NOW + 7).phase is Phase.OPEN
 
 
-@pytest.mark.parametrize("verdict", [Verdict.IGNORED, Verdict.CREDENTIAL])
-def test_a_probe_that_shows_nothing_is_made_again(verdict: Verdict) -> None:
+def test_a_probe_that_shows_nothing_is_made_again() -> None:
     """Its caller left, or its request was invalid: the next call may go out, and nothing was proved."""
-    state = after(Claimed(), probe(verdict), state=probing(), now=NOW + 6)
+    state = after(Claimed(), probe(Verdict.IGNORED), state=probing(), now=NOW + 6)
     assert state == probing()
+
+
+def test_a_probe_whose_key_is_refused_ends_the_right_to_probe() -> None:
+    """The key is quarantined, so there is nothing to probe with: asking on and on would only make the refusals many."""
+    state = after(Claimed(), probe(Verdict.CREDENTIAL), state=probing(), now=NOW + 6)
+    assert (state.phase, state.opens) == (Phase.OPEN, 2)
 
 
 def test_a_probe_that_is_throttled_is_no_evidence_but_waits() -> None:

@@ -12,7 +12,16 @@ from geo.location import Location
 from hybridproxy.model.backend import Backend
 from hybridproxy.model.call import Capability, Operation
 from hybridproxy.model.caller import Caller
-from hybridproxy.model.health import HEALTHY, Ban, Health
+from hybridproxy.model.health import (
+    HEALTHY,
+    Admits,
+    Ban,
+    Health,
+    Key,
+    backend_key,
+    credential_key,
+    region_key,
+)
 from hybridproxy.model.plan import Plan, Refusal, RefusalKind
 from hybridproxy.model.snapshot import Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
@@ -89,12 +98,77 @@ def test_one_of_the_attempts_reaches_the_next_backend() -> None:
     assert tried(ask(config)) == ["a", "a", "b", "b"]
 
 
-def test_a_backend_that_is_alone_gives_all_its_endpoints() -> None:
-    """Alone in the route, or alone left by health: then its other endpoints are the only hope."""
-    config = snapshot(backends=[backend("a", hosts=4), backend("b")], models=[QWEN], regions={"asia": [["a"], ["b"]]})
-    chosen = ask(config, ban("b"))
-    assert tried(chosen) == ["a"] * 4
-    assert len({target.endpoint for target in chosen.targets}) == 4
+def test_a_backend_gives_a_second_endpoint_or_else_a_second_key() -> None:
+    """No backend is asked a third time; what is asked second differs from what failed first."""
+    for health in ({}, ban("b")):
+        config = snapshot(
+            backends=[backend("a", hosts=4), backend("b")], models=[QWEN], regions={"asia": [["a"], ["b"]]}
+        )
+        chosen = ask(config, health)
+        assert tried(chosen)[:2] == ["a", "a"]
+        assert len({target.endpoint for target in chosen.targets if target.backend.id == "a"}) == 2
+        config = snapshot(backends=[backend("a", keys=3)], models=[QWEN], regions={"asia": [["a"]]})
+        chosen = ask(config, health)
+        assert tried(chosen) == ["a", "a"]
+        assert len({target.credential for target in chosen.targets}) == 2
+
+
+# ---- what health says of more than one target ------------------------------------------------------------------------
+
+NEVER = float("inf")
+
+
+@pytest.mark.parametrize("key", [backend_key("a"), region_key("asia"), credential_key("a", "key1")])
+def test_what_is_out_as_a_whole_gets_no_call(key: Key) -> None:
+    """A drained backend, an evacuated region, a quarantined key: the others serve, and the reason is told."""
+    config = snapshot(
+        backends=[backend("a", region="asia"), backend("b", region="us")],
+        models=[QWEN],
+        regions={"asia": [["a"], ["b"]]},
+    )
+    chosen = ask(config, {key: Ban(NEVER, "drained by an operator")})
+    assert tried(chosen) == ["b"]
+    assert why(chosen)["a"] == "health: drained by an operator"
+    assert tried(ask(config, {key: Ban(5.0, "over")}, now=6.0)) == ["a", "b"]
+
+
+def test_a_quarantined_key_leaves_the_other_one() -> None:
+    """The backend goes on with the key that is good."""
+    config = snapshot(backends=[backend("a", keys=2)], models=[QWEN], regions={"asia": [["a"]]})
+    for turn in range(9):
+        chosen = ask(config, {credential_key("a", "key1"): Ban(NEVER, "its key is quarantined")}, seed=turn)
+        assert [target.credential.id for target in chosen.targets] == ["key2"]
+
+
+def test_a_probe_stands_in_its_place() -> None:
+    """The call that will claim it is planned as if the target were fit; whoever comes second is sent on."""
+    health: Health = {("a", "10.0.3.1:8000", "qwen", "key1"): Ban(NEVER, "half-open", Admits.PROBE)}
+    chosen = ask(snapshot(backends=TRIO, models=[QWEN], regions=ASIA), health)
+    assert tried(chosen) == ["a", "b", "c"]
+
+
+def test_a_ramp_decides_who_comes_first_and_drops_nobody() -> None:
+    """About its share of the calls begins with the target, the others have it last; alone it serves all of them."""
+    key = ("a", "10.0.3.1:8000", "qwen", "key1")
+    health: Health = {key: Ban(130.0, "coming back by a ramp", Admits.RAMP, since=100.0)}
+    config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
+    for now, low, high in ((100.0, 0.05, 0.16), (115.0, 0.47, 0.63), (130.0, 1.0, 1.0)):
+        plans = [tried(ask(config, health, now=now, seed=seed)) for seed in range(400)]
+        assert {tuple(sorted(one)) for one in plans} == {("a", "b", "c")}
+        assert {tuple(one) for one in plans} <= {("a", "b", "c"), ("b", "c", "a")}
+        assert low <= sum(one[0] == "a" for one in plans) / 400 <= high
+    late = next(c for seed in range(20) if tried(c := ask(config, health, now=100.0, seed=seed))[0] == "b")
+    assert why(late)["a"] == "last: coming back by a ramp"
+    alone = snapshot(backends=TRIO, models=[QWEN], regions={"asia": [["a"]]})
+    assert all(tried(ask(alone, health, now=100.0, seed=seed)) == ["a"] for seed in range(20))
+
+
+def test_a_call_that_finds_nobody_is_told_to_come_again_soon() -> None:
+    """What is open has no end that is known; some seconds later one of them may be back."""
+    config = snapshot(backends=[backend("a")], models=[QWEN], regions={"asia": [["a"]]})
+    refused = ask(config, {backend_key("a"): Ban(NEVER, "open")})
+    assert isinstance(refused, Refusal)
+    assert (refused.kind, refused.retry_after) == (RefusalKind.NO_BACKEND_LEFT, 5.0)
 
 
 def test_calls_spread_over_endpoints_and_credentials() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridproxy.model.health import HEALTHY, Ban
+from hybridproxy.model.health import HEALTHY, Admits, Ban, Health, backend_key, credential_key
 from hybridproxy.routing.readiness import region_is_usable
 from tests.support.make import backend, model, snapshot
 
@@ -29,7 +29,21 @@ def test_on_a_good_day_every_region_with_a_backend_is_usable() -> None:
 @pytest.mark.parametrize("spared", [0, 1])
 def test_one_bad_model_does_not_take_a_region_out(spared: int) -> None:
     """Only when everything a backend could serve is banned has the region nothing left there."""
-    health = {key: Ban(10.0, "down") for key in keys("near")[spared:]}
+    health: Health = {key: Ban(10.0, "down") for key in keys("near")[spared:]}
     assert region_is_usable(CONFIG, "asia", health, 5.0) is bool(spared)
     assert region_is_usable(CONFIG, "europe", health, 5.0)
     assert region_is_usable(CONFIG, "asia", health, 10.0)
+
+
+def test_a_drained_backend_and_one_whose_keys_are_refused_serve_no_region() -> None:
+    """What is out as a whole is out for readiness as well."""
+    assert not region_is_usable(CONFIG, "asia", {backend_key("near"): Ban(10.0, "drained")}, 5.0)
+    refused: Health = {credential_key("near", key[3]): Ban(10.0, "quarantined") for key in keys("near")}
+    assert not region_is_usable(CONFIG, "asia", refused, 5.0)
+
+
+@pytest.mark.parametrize("admits", [Admits.PROBE, Admits.RAMP])
+def test_a_backend_on_its_way_back_wants_calls(admits: Admits) -> None:
+    """A balancer that sent none would keep its probe from happening."""
+    coming: Health = {key: Ban(10.0, "half-open", admits) for key in keys("near")}
+    assert region_is_usable(CONFIG, "asia", coming, 5.0)

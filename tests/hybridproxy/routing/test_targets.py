@@ -1,8 +1,10 @@
 """Tests of the keys that replicas recognise."""
 
+import pytest
+
 from hybridproxy.model.health import backend_key, credential_key, region_key
 from hybridproxy.routing.plan import plan
-from hybridproxy.routing.targets import keys_of, other_keys, target_keys
+from hybridproxy.routing.targets import is_known, keys_of, other_keys, target_keys
 from tests.support.make import backend, call, caller, model, snapshot
 
 
@@ -46,3 +48,25 @@ def test_what_else_can_be_out_of_service_has_a_key() -> None:
 class _First:
     def random(self) -> float:
         return 0.0
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        (("a", "10.0.3.1:8000", "q", "key1"), True),
+        (("a", "10.0.3.1:8000", "free-7b", "key1"), True),
+        (("a", "10.0.3.1:8000", "other", "key1"), False),
+        (("a", "10.0.3.9:8000", "q", "key1"), False),
+        (("a", "10.0.3.1:8000", "q", "key2"), False),
+        (("b", "10.0.3.1:8000", "q", "key1"), False),
+        (credential_key("a", "key1"), True),
+        (credential_key("a", "key2"), False),
+        (credential_key("b", "key1"), False),
+    ],
+)
+def test_what_is_no_longer_configured_is_not_known(key: tuple[str, ...], known: bool) -> None:
+    """After a reload nothing is held against what is gone; a wildcard model may have any name that fits."""
+    made = snapshot(
+        backends=[backend("a")], models=[model("x", {"a": "q"}), model("free/*", {"a": "free-*"})], regions={}
+    )
+    assert is_known(made, key) is known

@@ -7,7 +7,8 @@ import pytest
 from geo.location import Location
 from hybridproxy.model.backend import TimeoutOverrides, Timeouts
 from hybridproxy.model.plan import Refusal, RefusalKind
-from hybridproxy.model.snapshot import Snapshot, Tenant
+from hybridproxy.model.price import price
+from hybridproxy.model.snapshot import Served, Snapshot, Tenant
 from hybridproxy.routing.ways import MAX_LISTED, MAX_MEMO, Ways, general_ways, sovereign_ways
 from tests.support.make import BANK, CHINA, NOWHERE, SHOP, backend, caller, model, snapshot, sovereign
 
@@ -32,7 +33,7 @@ def test_a_route_gives_its_groups_in_order() -> None:
     assert isinstance(ways, Ways)
     assert [[way.kept.backend for way in group] for group in ways.groups] == [["b", "a"], ["vpc"]]
     assert [way.weight for way in ways.groups[0]] == [3, 1]
-    assert ways.groups[0][1].targets[0][0][1].model == "A/qwen"
+    assert ways.groups[0][1].targets[0][0][2].model == "A/qwen"
     assert ways.dropped == ()
 
 
@@ -55,8 +56,25 @@ def test_a_backends_own_timeouts_stand_in_its_targets() -> None:
     made = snapshot(backends=[slow], models=[QWEN], regions={"asia": [["a"]]}, timeouts=Timeouts(connect=1, total=9))
     ways = general_ways(made, caller(), "qwen")
     assert isinstance(ways, Ways)
-    assert ways.timeouts == Timeouts(connect=1, total=9)
-    assert ways.groups[0][0].targets[0][0][1].timeouts == Timeouts(connect=1, first_token=60, total=9)
+    assert ways.handling.timeouts == Timeouts(connect=1, total=9)
+    assert ways.groups[0][0].targets[0][0][2].timeouts == Timeouts(connect=1, first_token=60, total=9)
+
+
+def test_a_target_knows_what_its_course_depends_on() -> None:
+    """Its window, its price and whether it can go on with an answer, and the keys its health is kept under."""
+    served = Served("a", "q", context=1000, price=price(0.2, 0.6))
+    made = snapshot(
+        backends=[backend("a", provider="vllm", region="asia")],
+        models=[model("qwen", [served])],
+        regions={"asia": [["a"]]},
+    )
+    ways = general_ways(made, caller(), "qwen")
+    assert isinstance(ways, Ways)
+    way = ways.groups[0][0]
+    ((key, credential, target),) = way.targets[0]
+    assert (target.context, target.price, target.continues) == (1000, price(0.2, 0.6), True)
+    assert (key, credential) == (target.health_key, ("credential", "a", "key1"))
+    assert (way.names, way.keys) == (("a", "asia"), (("backend", "a"), ("region", "asia")))
 
 
 @pytest.mark.parametrize("region", ["europe", "default"])
