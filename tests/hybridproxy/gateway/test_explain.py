@@ -9,7 +9,7 @@ from hybridproxy.app import make_running
 from hybridproxy.config.load import load
 from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.running import Running
-from hybridproxy.model.health import HEALTHY, Ban
+from hybridproxy.model.health import HEALTHY, Ban, Health
 
 CONFIG = """
 listen: {trusted_proxies: [10.0.0.0/8]}
@@ -60,7 +60,7 @@ def test_a_size_decides_about_the_window(running: Running) -> None:
 def test_a_banned_backend_is_dropped_with_its_reason(running: Running) -> None:
     """The health of the moment counts, as it would for a call."""
     backend = running.snapshot.backends["sg"]
-    health = {("sg", backend.endpoints[0].authority, "q", backend.credentials[0].id): Ban(100.0, "it was down")}
+    health: Health = {("sg", backend.endpoints[0].authority, "q", backend.credentials[0].id): Ban(100.0, "it was down")}
     answer = explain(running, described(), health=health, now=50.0)
     assert backends(answer) == ["us"]
     (sg,) = [candidate for candidate in answer["candidates"] if candidate["backend"] == "sg"]
