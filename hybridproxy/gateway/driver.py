@@ -18,11 +18,11 @@ from hybridproxy.model.backend import B
 from hybridproxy.model.call import Call
 from hybridproxy.model.facts import Seam
 from hybridproxy.model.fault import Fault, FaultKind, Verdict
-from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
+from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.usage import Usage
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.resilience.breaker import Outcome, Signal
+from hybridproxy.resilience.breaker import Outcome, Signal, outcome_of
 from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.execution import (
     BYTES_A_TOKEN,
@@ -225,7 +225,7 @@ class Driver(Generic[B]):
         target = self._plan.targets[command.target]
         health, epoch = self._parts.health, None
         if health.view:  # something is out: it may be this one by now, or this call may be its probe
-            admitted, epoch = health.enter(_around(target), target.health_key)
+            admitted, epoch = health.enter(target.around, target.health_key)
             if not admitted:
                 self._post(Refused(command.n))
                 return
@@ -299,15 +299,7 @@ class Driver(Generic[B]):
         if command.verdict is Verdict.OK and made.epoch is None:
             health.good(key, command.signal, self._operation)
             return
-        outcome = Outcome(
-            command.signal,
-            command.verdict,
-            what="" if fault is None else fault.facts.text,
-            wait=0.0 if fault is None else fault.cool_off if fault.retry_after is None else fault.retry_after,
-            unreachable=fault is not None and fault.facts.sent_nothing,
-            tenant=self._ask.tenant,
-            epoch=made.epoch,
-        )
+        outcome = outcome_of(command.signal, command.verdict, fault, tenant=self._ask.tenant, epoch=made.epoch)
         health.note(key, outcome, fault, self._operation)
 
     def _cancel(self, command: CancelAttempt) -> None:
@@ -404,13 +396,3 @@ class Driver(Generic[B]):
         Complete: _complete,
         GiveUp: _give_up,
     }
-
-
-def _around(target: Target[Any]) -> tuple[Key, ...]:
-    """Return what has to be fit beside a target."""
-    backend = target.backend
-    return (
-        backend_key(backend.id),
-        region_key(backend.region),
-        credential_key(backend.id, target.credential.id),
-    )

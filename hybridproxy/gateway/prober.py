@@ -17,12 +17,12 @@ from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.backend import Backend, SovereignBackend, Trust
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.fault import Fault, Verdict
-from hybridproxy.model.health import HealthKey, backend_key, credential_key, region_key
+from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience import breaker
-from hybridproxy.resilience.breaker import Outcome, Phase, Signal
+from hybridproxy.resilience.breaker import Phase, Signal, outcome_of
 from hybridproxy.resilience.execution import Event, Failed, Finished, FirstOutput
 from hybridproxy.routing.targets import is_known
 from hybridproxy.stores.leases import Leases
@@ -209,9 +209,7 @@ class Prober:
 
     def _is_marked(self, target: Target[Any], key: HealthKey) -> bool:
         """Return whether an operator, or a refused key, keeps calls away: then probes have no business there either."""
-        backend = target.backend
-        around = (backend_key(backend.id), region_key(backend.region), credential_key(backend.id, target.credential.id))
-        return any(self._health.marks.ban(one) is not None for one in (*around, key))
+        return any(self._health.marks.ban(one) is not None for one in (*target.around, key))
 
     async def _send(self, key: HealthKey, epoch: int, target: Target[Any]) -> bool:
         """Make the probe: a call of ours that asks for one token. Return whether it told anything."""
@@ -244,11 +242,9 @@ class Prober:
         finally:
             attempt.release()
             verdict = Verdict.OK if fault is None else fault.facts.verdict
-            wait = 0.0 if fault is None else fault.cool_off if fault.retry_after is None else fault.retry_after
-            what = "" if fault is None else fault.facts.text
             if not done.done():
                 verdict = Verdict.IGNORED
-            self._health.note(key, Outcome(Signal.START, verdict, what, wait, epoch=epoch), fault)
+            self._health.note(key, outcome_of(Signal.START, verdict, fault, epoch=epoch), fault)
         return verdict is not Verdict.IGNORED
 
 

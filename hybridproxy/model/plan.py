@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Generic
 
 from hybridproxy.model.backend import B, Backend, Credential, Endpoint, SovereignBackend, Timeouts
-from hybridproxy.model.health import HealthKey
+from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
 from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.snapshot import Handling
 from hybridproxy.model.value import value
@@ -31,6 +31,16 @@ class Target(Generic[B]):
     def health_key(self) -> HealthKey:
         """What its health is remembered under: backend, endpoint, model, credential."""
         return (self.backend.id, self.endpoint.authority, self.model, self.credential.id)
+
+    @property
+    def around(self) -> tuple[Key, ...]:
+        """What has to be fit beside it: its backend, that one's region, its credential."""
+        backend = self.backend
+        return (
+            backend_key(backend.id),
+            region_key(backend.region),
+            credential_key(backend.id, self.credential.id),
+        )
 
 
 @value

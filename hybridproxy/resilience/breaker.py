@@ -31,7 +31,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from hybridproxy.model.fault import Verdict
+from hybridproxy.model.fault import Fault, Verdict
 from hybridproxy.model.health import RAMP_SECONDS, Admits, Ban
 from hybridproxy.model.value import value
 from hybridproxy.resilience.window import EMPTY, Window, add
@@ -154,6 +154,23 @@ class Outcome:
     tenant: str = ""
     epoch: int | None = None
     count: int = 1
+
+
+def outcome_of(
+    signal: Signal, verdict: Verdict, fault: Fault | None, *, tenant: str = "", epoch: int | None = None
+) -> Outcome:
+    """Return the outcome of an attempt that came to this verdict, by the fault that it was, if it was one."""
+    if fault is None:
+        return Outcome(signal, verdict, tenant=tenant, epoch=epoch)
+    return Outcome(
+        signal,
+        verdict,
+        what=fault.facts.text,
+        wait=fault.cool_off if fault.retry_after is None else fault.retry_after,
+        unreachable=fault.facts.sent_nothing,
+        tenant=tenant,
+        epoch=epoch,
+    )
 
 
 @value

@@ -147,7 +147,7 @@ PURSES = st.sampled_from([(9, 9), (9, 9), (9, 9), (2, 1), (1, 0), (0, 9)])
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            [*["fail", "pause", "hedge"] * 6, *["output", "refuse"] * 3, *["late"] * 2, "finish", "time", "gone"]
+            [*["fail", "pause", "cut", "hedge", "refuse"] * 8, *["output", "late"] * 4, *["finish", "time", "gone"] * 2]
         ),
         st.integers(0, 3),
         FAULTS,
@@ -309,50 +309,52 @@ class Judge:
             assert self.attempts[n].fault is not None
 
 
-def next_event(judge: Judge, kind: str, which: int, fault: Fault, follows: bool) -> Event | None:
+def next_events(judge: Judge, kind: str, which: int, fault: Fault, follows: bool) -> list[Event]:
     """Return something that can happen to a call at this point."""
     live = [n for n, one in enumerate(judge.attempts) if one.live]
     unseen = [n for n in live if not judge.attempts[n].flowed]
     match kind:
         case "fail" if live:
-            return Failed(live[which % len(live)], fault, follows)
+            return [Failed(live[which % len(live)], fault, follows)]
+        case "cut" if live and judge.terms.stream:
+            n = live[which % len(live)]
+            return [FirstOutput(n), Failed(n, LOST, follows)]
         case "output" if live and judge.terms.stream:
-            return FirstOutput(live[which % len(live)])
+            return [FirstOutput(live[which % len(live)])]
         case "finish" if live:
-            return Finished(live[which % len(live)])
+            return [Finished(live[which % len(live)])]
         case "refuse" if unseen:
-            return Refused(unseen[which % len(unseen)])
+            return [Refused(unseen[which % len(unseen)])]
         case "late" if which not in live:
             late: list[Event] = [Failed(which, fault, follows), FirstOutput(which), Finished(which), Refused(which)]
-            return late[which]
+            return [late[which]]
         case "pause" if Timer.PAUSE in judge.armed:
-            return TimerFired(Timer.PAUSE)
+            return [TimerFired(Timer.PAUSE)]
         case "hedge" if Timer.HEDGE in judge.armed:
-            return TimerFired(Timer.HEDGE)
+            return [TimerFired(Timer.HEDGE)]
         case "time":
-            return TimerFired(Timer.TOTAL if follows else Timer.COMMIT)
+            return [TimerFired(Timer.TOTAL if follows else Timer.COMMIT)]
         case "gone":
-            return ClientGone(GONE)
+            return [ClientGone(GONE)]
         case _:
-            return None
+            return []
 
 
 def courses(
     plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]]
-) -> Iterator[tuple[Judge, Execution, Event]]:
+) -> Iterator[tuple[Judge, Execution]]:
     """Give each event of a course that was judged."""
     purse = Purse(*room)
     judge, execution = Judge(plan, terms, purse), Execution(plan, terms, purse, Half())
     judge.commanded(None, execution.start())
     for kind, which, fault, follows in steps:
-        event = next_event(judge, kind, which, fault, follows)
-        if event is not None:
+        for event in next_events(judge, kind, which, fault, follows):
             judge.happens(event)
             commands = execution.on(event, 100.0)
             assert not (kind == "late" and commands), "what came late changed something"
             judge.commanded(event, commands)
             judge.money(execution, room[0])
-            yield judge, execution, event
+            yield judge, execution
 
 
 @given(plans(), TERMS, PURSES, STEPS)
@@ -361,7 +363,7 @@ def test_any_course_keeps_the_rules(
     plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]]
 ) -> None:
     """No attempt too many, none where nobody allows it, none after the commit but to go on; health hears of each."""
-    for judge, execution, _ in courses(plan, terms, room, steps):
+    for judge, execution in courses(plan, terms, room, steps):
         assert execution.attempts == len(judge.made())
         assert execution.committed == judge.committed or judge.over
         assert judge.commands <= 60
@@ -372,7 +374,7 @@ def test_every_call_can_be_brought_to_its_one_end(
     plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]], at: int
 ) -> None:
     """Whatever happened before: the caller's leaving ends the call, whether it waits, pauses, flows or goes on."""
-    for happened, (judge, execution, _) in enumerate(courses(plan, terms, room, steps)):
+    for happened, (judge, execution) in enumerate(courses(plan, terms, room, steps)):
         if happened == at and not judge.over:
             judge.commanded(ClientGone(GONE), execution.on(ClientGone(GONE), 100.0))
             assert judge.over
