@@ -24,15 +24,13 @@ from hybridproxy.model.usage import Usage
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience.breaker import Outcome, Signal, outcome_of
 from hybridproxy.resilience.budget import Allowance
-from hybridproxy.resilience.execution import (
-    BYTES_A_TOKEN,
+from hybridproxy.resilience.events import (
     CancelAttempt,
     ClientGone,
     Command,
     Commit,
     Complete,
     Event,
-    Execution,
     GiveUp,
     Join,
     Mode,
@@ -40,9 +38,13 @@ from hybridproxy.resilience.execution import (
     Refused,
     SetTimer,
     StartAttempt,
-    Terms,
     Timer,
     TimerFired,
+)
+from hybridproxy.resilience.execution import (
+    BYTES_A_TOKEN,
+    Execution,
+    Terms,
 )
 from hybridproxy.resilience.hedge import FirstTokens
 from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest

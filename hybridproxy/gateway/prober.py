@@ -23,7 +23,12 @@ from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import Phase, Signal, outcome_of
-from hybridproxy.resilience.execution import Event, Failed, Finished, FirstOutput
+from hybridproxy.resilience.events import (
+    Event,
+    Failed,
+    Finished,
+    FirstOutput,
+)
 from hybridproxy.routing.targets import is_known
 from hybridproxy.stores.leases import Leases
 from hybridproxy.stores.memory import MemoryHealth

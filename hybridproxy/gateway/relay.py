@@ -19,8 +19,15 @@ from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.usage import Usage
 from hybridproxy.providers.faults import classify
 from hybridproxy.providers.provider import Provider
-from hybridproxy.resilience.execution import ClientGone, Failed, Finished, FirstOutput
-from hybridproxy.resilience.execution import Event as CallEvent
+from hybridproxy.resilience.events import (
+    ClientGone,
+    Failed,
+    Finished,
+    FirstOutput,
+)
+from hybridproxy.resilience.events import (
+    Event as CallEvent,
+)
 from hybridproxy.tasks import spawn
 from hybridproxy.transport.upstream import Exchange, Headers
 

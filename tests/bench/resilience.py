@@ -14,7 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from hybridproxy.model.health import Ban
 from hybridproxy.resilience.breaker import Signal
 from hybridproxy.resilience.budget import Allowances
-from hybridproxy.resilience.execution import Execution, Finished, FirstOutput, Terms
+from hybridproxy.resilience.events import (
+    Finished,
+    FirstOutput,
+)
+from hybridproxy.resilience.execution import (
+    Execution,
+    Terms,
+)
 from hybridproxy.routing.plan import plan
 from hybridproxy.stores.memory import MemoryHealth
 from tests.support.make import backend, call, caller, model, snapshot

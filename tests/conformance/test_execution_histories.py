@@ -13,18 +13,13 @@ from hybridproxy.model.price import Price
 from hybridproxy.model.snapshot import Handling, OnCut
 from hybridproxy.model.usage import Usage
 from hybridproxy.resilience.breaker import Signal
-from hybridproxy.resilience.execution import (
-    MAX_ATTEMPTS,
-    MAX_OF_ONE,
-    MAX_RECOVERIES,
-    ONLY_PATIENCE,
+from hybridproxy.resilience.events import (
     CancelAttempt,
     ClientGone,
     Command,
     Commit,
     Complete,
     Event,
-    Execution,
     Failed,
     Finished,
     FirstOutput,
@@ -35,9 +30,16 @@ from hybridproxy.resilience.execution import (
     Refused,
     SetTimer,
     StartAttempt,
-    Terms,
     Timer,
     TimerFired,
+)
+from hybridproxy.resilience.execution import (
+    MAX_ATTEMPTS,
+    MAX_OF_ONE,
+    MAX_RECOVERIES,
+    ONLY_PATIENCE,
+    Execution,
+    Terms,
 )
 from tests.support.make import target
 from tests.support.playbook import (

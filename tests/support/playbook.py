@@ -14,20 +14,22 @@ from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Handling, OnCut
 from hybridproxy.resilience.breaker import Signal
-from hybridproxy.resilience.execution import (
+from hybridproxy.resilience.events import (
     Command,
     Commit,
     Event,
-    Execution,
     Failed,
     FirstOutput,
     Mode,
     Observe,
     SetTimer,
     StartAttempt,
-    Terms,
     Timer,
     TimerFired,
+)
+from hybridproxy.resilience.execution import (
+    Execution,
+    Terms,
 )
 from tests.support.make import target
 

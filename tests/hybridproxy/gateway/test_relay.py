@@ -9,7 +9,11 @@ from hybridproxy.gateway import relay
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.resilience.execution import Event, Failed, Finished
+from hybridproxy.resilience.events import (
+    Event,
+    Failed,
+    Finished,
+)
 from tests.support import make
 
 ANSWER = orjson.dumps(

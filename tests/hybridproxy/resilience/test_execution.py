@@ -8,11 +8,7 @@ from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.price import Price
 from hybridproxy.resilience.breaker import Signal
-from hybridproxy.resilience.execution import (
-    JITTER,
-    MAX_ATTEMPTS,
-    NOBODY_LEFT,
-    ONLY_PATIENCE,
+from hybridproxy.resilience.events import (
     CancelAttempt,
     ClientGone,
     Commit,
@@ -28,6 +24,12 @@ from hybridproxy.resilience.execution import (
     StartAttempt,
     Timer,
     TimerFired,
+)
+from hybridproxy.resilience.execution import (
+    JITTER,
+    MAX_ATTEMPTS,
+    NOBODY_LEFT,
+    ONLY_PATIENCE,
     worst,
 )
 from tests.support.make import target
