@@ -1,5 +1,6 @@
 """Plans as values."""
 
+from hybridproxy.model.health import backend_key, credential_key, region_key
 from hybridproxy.model.plan import Plan, RefusalKind, Target
 from hybridproxy.model.price import UNKNOWN
 from hybridproxy.model.snapshot import DEFAULT_HANDLING
@@ -20,6 +21,17 @@ def test_nothing_good_is_assumed_of_a_target() -> None:
     one = backend("together-us")
     target = Target(one, one.endpoints[0], one.credentials[0], "qwen", DEFAULT_HANDLING.timeouts)
     assert (target.context, target.price, target.continues) == (None, UNKNOWN, False)
+
+
+def test_what_is_out_around_a_target_keeps_it_out() -> None:
+    """Its backend, the region that one lies in, and its credential."""
+    one = backend("together-us", region="us")
+    target = Target(one, one.endpoints[0], one.credentials[0], "qwen", DEFAULT_HANDLING.timeouts)
+    assert target.around == (
+        backend_key("together-us"),
+        region_key("us"),
+        credential_key("together-us", "key1"),
+    )
 
 
 def test_the_words_for_refusals_are_those_of_logs() -> None:

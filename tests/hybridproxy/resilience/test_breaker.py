@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hybridproxy.model.fault import Verdict
+from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.health import RAMP_SECONDS, Admits, Ban
 from hybridproxy.resilience.breaker import (
     CLOSED,
@@ -33,6 +33,7 @@ from hybridproxy.resilience.breaker import (
     Signal,
     Tripped,
     ban,
+    outcome_of,
     step,
 )
 
@@ -464,3 +465,22 @@ def test_an_operator_opens_it_for_as_long_as_told() -> None:
 def test_an_operator_makes_all_forgotten(state: BreakerState) -> None:
     """All calls at once, without a ramp; only the number of the right stays, so that no old one is taken for new."""
     assert after(Reset(), state=replace(state, epoch=7)) == replace(CLOSED, epoch=7)
+
+
+# ---- from a fault to an outcome --------------------------------------------------------------------------------------
+
+
+def test_a_fault_says_how_long_to_wait_and_whether_anything_was_reached() -> None:
+    """Its Retry-After, else the cool-off of its kind; a refused connection speaks for every tenant."""
+    busy = Fault(FaultKind.THROTTLED, retry_after=7.0, cool_off=1.0)
+    assert outcome_of(Signal.START, Verdict.THROTTLE, busy, tenant="shop", epoch=3) == Outcome(
+        Signal.START, Verdict.THROTTLE, "it is throttling us", 7.0, tenant="shop", epoch=3
+    )
+    assert outcome_of(Signal.START, Verdict.THROTTLE, replace(busy, retry_after=None)).wait == 1.0
+    down = outcome_of(Signal.START, Verdict.FAULT, Fault(FaultKind.CONNECT), tenant="shop")
+    assert (down.what, down.unreachable) == ("it could not be reached", True)
+
+
+def test_where_there_is_no_fault_there_is_nothing_to_say() -> None:
+    """A good probe, or one whose caller left."""
+    assert outcome_of(Signal.START, Verdict.OK, None, epoch=3) == Outcome(Signal.START, Verdict.OK, epoch=3)

@@ -364,6 +364,13 @@ def test_after_output_a_failure_is_told_and_nothing_is_retried() -> None:
     assert cut(2, ERROR, RESUME) << GiveUp(LOST)
 
 
+def test_a_backend_that_is_taken_away_before_it_could_go_on_is_passed_over() -> None:
+    """The next one goes on, and the room that was paid for is not paid for again; with nobody left the cut is told."""
+    book = cut(3, RESUME) << StartAttempt(1, 1, Mode.RESUME) >> Refused(1) << StartAttempt(2, 2, Mode.RESUME)
+    assert book >> Refused(2) << GiveUp(LOST)
+    assert len(book.purse.asked) == 1
+
+
 def test_after_output_only_this_streams_fault_is_told() -> None:
     """What an earlier backend did wrong does not explain why this one broke off."""
     book = begun(2) >> Failed(0, DOWN) << bad(0, DOWN) << StartAttempt(1, 1) >> FirstOutput(1) << Commit(1) << good(1)
