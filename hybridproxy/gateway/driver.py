@@ -31,6 +31,7 @@ from hybridproxy.resilience.events import (
     Commit,
     Complete,
     Event,
+    Failed,
     GiveUp,
     Join,
     Mode,
@@ -122,8 +123,8 @@ class Driver(Generic[B]):
 
     __slots__ = (
         "_allowance", "_ask", "_before", "_call", "_claims", "_client", "_commit_at", "_events", "_flowing",
-        "_hedge_at", "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_said", "_session",
-        "_size", "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
+        "_hedge_at", "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_repeated", "_said",
+        "_session", "_size", "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
         "first_output", "hedged", "opened", "result", "seams",
     )  # fmt: skip
 
@@ -154,6 +155,7 @@ class Driver(Generic[B]):
         self._events: list[Event] = []
         self._made: dict[int, Made[B]] = {}
         self._claims: dict[int, tuple[HealthKey, int]] = {}
+        self._repeated: set[int] = set()
         self._flowing: Made[B] | None = None
         self._said: Said | None = None
         self._before = ""
@@ -181,14 +183,18 @@ class Driver(Generic[B]):
                     self._waiter = self._loop.create_future()
                     await self._waiter
                     self._waiter = None
-                self._perform(self.execution.on(self._events.pop(0), self._loop.time()))
+                event = self._events.pop(0)
+                if type(event) is Failed:
+                    self._count_repeated(event.n)
+                self._perform(self.execution.on(event, self._loop.time()))
         except asyncio.CancelledError:
             gone = ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))
             self._perform(self.execution.on(gone, self._loop.time()))
             raise
         finally:
             self._parts.sweep.unregister(self)
-            for made in self._made.values():
+            for n, made in self._made.items():
+                self._count_repeated(n)
                 made.attempt.release()
             for key, epoch in self._claims.values():  # a bug took the probe's outcome: there is no evidence
                 self._parts.health.note(key, Outcome(Signal.START, Verdict.IGNORED, epoch=epoch))
@@ -373,6 +379,17 @@ class Driver(Generic[B]):
             return attempt.usage
         return Usage(max(1, self._size // BYTES_A_TOKEN), attempt.text // BYTES_A_TOKEN, estimated=True)
 
+    def _count_repeated(self, n: int) -> None:
+        """Count what an attempt may cost twice: it was sent whole over a connection that turned out to be stale."""
+        made = self._made.get(n)
+        exchange = None if made is None else made.attempt.exchange
+        if made is not None and exchange is not None and exchange.repeated:
+            exchange.repeated = False
+            self._repeated.add(n)
+            cost = made.target.price.of(Usage(max(1, self._size // BYTES_A_TOKEN), 0))
+            self.execution.lost[n] = self.execution.lost.get(n, 0) + cost
+            self._allowance.correct(self._loop.time(), cost)
+
     def _settle(self) -> None:
         """Charge the tenant: what the answer cost, and what was paid for nothing, by the tokens that were counted."""
         now, usage = self._loop.time(), self.usage
@@ -383,10 +400,13 @@ class Driver(Generic[B]):
             return
         for n, estimate in self.execution.lost.items():
             made_for_nothing = self._made.get(n)
-            if made_for_nothing is not None and made_for_nothing.attempt.usage is None and not self.seams:
-                known = made_for_nothing.target.price.of(Usage(usage.prompt, 0))
-                self.execution.lost[n] = known
-                self._allowance.correct(now, known - estimate)
+            answered = made_for_nothing is not None and made_for_nothing.attempt.usage is not None
+            if made_for_nothing is None or self.seams or (answered and n not in self._repeated):
+                continue
+            times = 2 if n in self._repeated and not answered else 1
+            known = times * made_for_nothing.target.price.of(Usage(usage.prompt, 0))
+            self.execution.lost[n] = known
+            self._allowance.correct(now, known - estimate)
 
     _PERFORM: ClassVar[dict[type[Command], Callable[[Any, Any], None]]] = {
         StartAttempt: _start,

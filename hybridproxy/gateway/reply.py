@@ -8,6 +8,9 @@ from hybridproxy.dialects.openai import RequestError, encode_error
 from hybridproxy.model.fault import Fault
 from hybridproxy.model.plan import Refusal, RefusalKind
 
+COME_BACK: Final = 5.0
+"""Seconds after which an overload nobody gave a time for may be over; as long as a target stays open at first."""
+
 MAX_RETRY_AFTER: Final = 60
 """Seconds; the SDKs of OpenAI do not retry at all after 120 s, those of Anthropic would sleep for any time."""
 
@@ -83,8 +86,11 @@ def fault_reply(fault: Fault, headers: dict[str, str], *, sovereign: bool = Fals
     """
     facts = fault.facts
     headers["x-should-retry"] = "false"
-    if fault.retry_after is not None:
-        headers["retry-after"] = _seconds(fault.retry_after)
+    wait = fault.retry_after
+    if wait is None and facts.status in {429, 503}:
+        wait = fault.cool_off or COME_BACK
+    if wait is not None:
+        headers["retry-after"] = _seconds(wait)
     status = 503 if sovereign and facts.type == "upstream_error" else facts.status
     return error_reply(status, fault.sentence(), type_=facts.type, code=facts.code, headers=headers)
 

@@ -18,6 +18,12 @@ from hybridproxy.transport.sweep import Sweep
 
 __all__ = ["Connection", "Exchange", "Headers", "Pool", "Sink", "UpstreamRequest"]
 
+STALE_AFTER = 1.0
+"""Seconds a connection must have been idle for its end to be a stale one's: closed while nobody used it.
+
+One that was in use a moment ago, took a whole request and closed has refused that request, and may charge for it.
+"""
+
 ONE_WRITE = 64 * 1024
 """Bytes of a body up to which it is copied behind the head, so that both go out in one system call."""
 
@@ -79,6 +85,7 @@ class Exchange:
         deadline: when the sweep calls `expired`, None while nothing is waited for.
         peer: the address connected to, None before.
         reused: it runs on a connection that has carried others.
+        repeated: it was sent whole over a stale connection before, so the upstream may charge for it twice.
         over: it has ended, one way or the other.
 
     """
@@ -97,6 +104,7 @@ class Exchange:
         "head",
         "over",
         "peer",
+        "repeated",
         "reused",
         "sink",
         "stream",
@@ -118,7 +126,7 @@ class Exchange:
         self.deadline: float | None = None
         self.between: float | None = None
         self.peer: str | None = None
-        self.reused = False
+        self.reused = self.repeated = False
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._time = sweep.time
@@ -181,7 +189,7 @@ class Exchange:
 
     def went_stale(self, *, billed: bool) -> None:
         """Take the news that a reused connection died before the first byte; it may be sent once more."""
-        self._billed = billed
+        self._billed = self.repeated = billed
         self._connection = None
 
     def ended(self) -> bool:
@@ -240,6 +248,7 @@ class Connection(asyncio.Protocol):
         "_exchange",
         "_pool",
         "_reader",
+        "_rested",
         "_time",
         "idle_since",
         "peer",
@@ -259,6 +268,7 @@ class Connection(asyncio.Protocol):
         self.unsent = False
         self.peer: str | None = None
         self.idle_since = 0.0
+        self._rested = 0.0
 
     @property
     def exchange(self) -> Exchange | None:
@@ -267,6 +277,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, exchange: Exchange, *, reused: bool) -> None:
         """Send an exchange's request."""
+        self._rested = self._time() - self.idle_since if reused else 0.0
         if reused:
             self._reader.reset()
         exchange.reused = reused
@@ -356,7 +367,8 @@ class Connection(asyncio.Protocol):
             return
         self._exchange = None
         reader = self._reader
-        if exchange.reused and not reader.began:
+        stale = self.unsent or self._rested >= STALE_AFTER
+        if exchange.reused and stale and not reader.began:
             exchange.went_stale(billed=not self.unsent)
             self._pool.connect(exchange)
         elif reader.until_close and self._ended and exc is None:

@@ -129,6 +129,7 @@ class Upstream(Program):
     def __init__(self, folder: Path, http: aiohttp.ClientSession, name: str, provider: str) -> None:
         self.place = Place()
         self.provider = provider
+        self._seen: dict[int, dict[str, Any]] = {}
         self.url = f"http://127.0.0.1:{self.place.port}"
         self._http = http
         spec = f"{name}={provider}:{self.place.port}"
@@ -138,6 +139,11 @@ class Upstream(Program):
     def base_url(self) -> str:
         """The address for a configuration."""
         return self.url + {"dashscope": "/compatible-mode/v1", "openrouter": "/api/v1"}.get(self.provider, "/v1")
+
+    async def start(self) -> None:
+        """Start it; its journal begins anew."""
+        self._seen.clear()
+        await super().start()
 
     async def ready(self) -> None:
         """Wait until it answers."""
@@ -164,12 +170,15 @@ class Upstream(Program):
         return int((await self.state())["totals"]["requests"])
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Return the last 1000 requests, oldest first."""
+        """Return its requests, oldest first; of more than 1000 between two times of asking the last ones."""
         async with self._http.get(f"{self.url}/_sim/requests") as response:
-            return cast("list[dict[str, Any]]", orjson.loads(await response.read())["requests"])
+            for entry in orjson.loads(await response.read())["requests"]:
+                self._seen[entry["number"]] = entry | {"body": None}
+        return [self._seen[number] for number in sorted(self._seen)]
 
     async def forget(self) -> None:
         """Let it forget all requests and totals."""
+        self._seen.clear()
         async with self._http.delete(f"{self.url}/_sim/requests") as response:
             assert response.status == 200
 

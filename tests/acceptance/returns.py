@@ -104,7 +104,10 @@ async def throttled(folder: Path, *, rate: float, seconds: float, longest: float
         for name, value in values.items():
             fault = {"kind": "status", "status": 429, "times": 1, "headers": {"retry-after": value}}
             await run[name].behave(**HEALTHY, fault=fault)
-        await asyncio.sleep(longest)
+        end = load.now() + longest
+        while load.now() < end:
+            await asyncio.sleep(min(10.0, max(0.0, end - load.now())))
+            await asyncio.gather(*(run[name].requests() for name in names))
         gaps = {name: _gap(await run[name].requests()) for name in names}
         wanted = {
             "seven": seconds,
@@ -197,7 +200,9 @@ async def refused_key(folder: Path, *, rate: float, seconds: float) -> Report:
             since = time.time()
             await run["a"].behave(**HEALTHY, bad_keys=[secrets["FIRST"]])
             lines = [await replica.logged("credential.quarantined", since=since) for replica in run.replicas]
-            await asyncio.sleep(seconds)
+            for _ in range(4):
+                await asyncio.sleep(seconds / 4)
+                await run["a"].requests()
             gauges = [(await replica.metrics())["hybridproxy_credentials_quarantined"] for replica in run.replicas]
             seen = await run["a"].requests()
             await load.stop()

@@ -5,6 +5,7 @@ import pytest
 
 from hybridproxy.model.backend import Endpoint, SovereignBackend, Tls
 from hybridproxy.model.fault import FaultKind
+from hybridproxy.transport import upstream
 from hybridproxy.transport.pool import PoolKey, pool_keys
 from hybridproxy.transport.upstream import Connection, Exchange
 from tests.hybridproxy.transport.wire import Recorder, Wire
@@ -199,6 +200,23 @@ async def test_a_head_before_the_request_was_out_is_enough_to_end_it(wire: Wire)
 # ---- stale connections ----
 
 
+@pytest.fixture
+def long_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections count as idle for long enough to be stale at once."""
+    monkeypatch.setattr(upstream, "STALE_AFTER", 0.0)
+
+
+async def test_a_busy_connection_that_dies_has_refused_the_request(wire: Wire) -> None:
+    """It took the whole request a moment after the last one: that may be billed, and is not silently sent again."""
+    async with RawServer(by_number(answers(answer(), "close"), answers(answer(b"fresh")))) as server:
+        target = wire.target(server.port)
+        await wire.call(target)
+        fault = await wire.start(target)[1].failure()
+        assert (fault.kind, fault.billed) == (FaultKind.CUT, True)
+        assert len(server.peers) == 1
+
+
+@pytest.mark.usefixtures("long_idle")
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_stale_connection_costs_the_caller_nothing(wire: Wire, end: str) -> None:
     """A reused connection that dies before the first byte: the request goes out once more, on a fresh one."""
@@ -213,6 +231,7 @@ async def test_a_stale_connection_costs_the_caller_nothing(wire: Wire, end: str)
         assert wire.general.discarded == 0
 
 
+@pytest.mark.usefixtures("long_idle")
 async def test_only_once_and_only_a_stale_one(wire: Wire) -> None:
     """When the fresh connection dies too, that is a fault: nothing is sent a third time, whatever else is idle."""
     script = by_number(answers(answer(), "close"), answers(answer(), answer()), answers("close"))
@@ -247,6 +266,7 @@ async def test_a_reused_connection_that_breaks_after_a_byte_is_a_fault(wire: Wir
         assert len(server.peers) == 1
 
 
+@pytest.mark.usefixtures("long_idle")
 async def test_a_stale_connection_whose_upstream_is_gone(wire: Wire) -> None:
     """The fresh attempt's fault is told, and that the first one may be charged for."""
 
