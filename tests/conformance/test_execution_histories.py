@@ -1,5 +1,6 @@
 """Any course of a call: where it goes next, how often, and what it costs, whatever happens to its attempts."""
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -108,17 +109,23 @@ def test_a_target_that_was_taken_away_is_passed_over_by_a_stream_too() -> None:
 
 # ---- any course at all -----------------------------------------------------------------------------------------------
 
+Step = tuple[str, int, Fault, bool]
+"""What happens, to which attempt, by which fault, and whether another could go on from what the caller has."""
+
 PASSING = [kind for kind in FaultKind if FACTS[kind].retry is not Retry.NEVER]
+KINDS = [*PASSING * 2, *[FaultKind.CONTEXT_TOO_LONG, FaultKind.CUT, FaultKind.OVERLOADED] * 5, *FaultKind]
+HAPPENS = [*["fail", "pause"] * 8, *["hedge", "refuse", "cut", "late"] * 4, "output", "finish", "time", "gone"]
+PLACES = [[(1, 1)], [(1, 1)], [(1, 1), (2, 1)], [(1, 1), (1, 2)], [(2, 2), (1, 1)]]
+WINDOWS = [None, 4_000, 8_000, 32_000]
+ROOM = [(9, 9), (9, 9), (9, 9), (2, 1), (1, 0), (0, 9)]
 FAULTS = st.builds(
     Fault,
-    st.sampled_from([*PASSING * 2, *[FaultKind.CONTEXT_TOO_LONG, FaultKind.CUT, FaultKind.OVERLOADED] * 5, *FaultKind]),
+    st.sampled_from(KINDS),
     st.just("words"),
     st.just("backend"),
     retry_after=st.sampled_from([None, 1.0, 3.0, 9.0]),
     billed=st.sampled_from([False, False, True]),
 )
-PLACES = st.sampled_from([[(1, 1)], [(1, 1)], [(1, 1), (2, 1)], [(1, 1), (1, 2)], [(2, 2), (1, 1)]])
-WINDOWS = st.sampled_from([None, 4_000, 8_000, 32_000])
 WAYS = st.permutations([OnCut.RESUME, OnCut.REPLAY, OnCut.ERROR]).flatmap(
     lambda ways: st.sampled_from([0, 1, 2, 2, 3]).map(lambda count: tuple(ways[:count]))
 )
@@ -129,10 +136,10 @@ def plans(draw: st.DrawFn) -> list[Target[Backend]]:
     """Up to four backends, each at one or two places, as a plan lists them."""
     made: list[Target[Backend]] = []
     for name in "abcd"[: draw(st.sampled_from([1, 2, 3, 4, 4]))]:
-        window, continues, price = draw(WINDOWS), draw(st.booleans()), Price(draw(st.sampled_from([0, 1000])), 0)
+        window, continues, price = draw(st.sampled_from(WINDOWS)), draw(st.booleans()), draw(st.sampled_from([0, 1000]))
         made += [
-            replace(target(name, host=host, key=key, context=window, continues=continues), price=price)
-            for host, key in draw(PLACES)
+            replace(target(name, host=host, key=key, context=window, continues=continues), price=Price(price, 0))
+            for host, key in draw(st.sampled_from(PLACES))
         ]
     return made
 
@@ -145,12 +152,10 @@ TERMS = st.builds(
     size=st.just(4000),
     hedge_after=st.sampled_from([None, 2.0]),
 )
-PURSES = st.sampled_from([(9, 9), (9, 9), (9, 9), (2, 1), (1, 0), (0, 9)])
+PURSES = st.sampled_from(ROOM)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(
-            [*["fail", "pause", "cut", "hedge", "refuse"] * 8, *["output", "late"] * 4, *["finish", "time", "gone"] * 2]
-        ),
+        st.sampled_from(HAPPENS),
         st.integers(0, 3),
         FAULTS,
         st.sampled_from([True, True, True, False]),
@@ -184,7 +189,7 @@ class Judge:
         self.original: Fault | None = None
         self.only = len({one.backend.id for one in plan}) == 1
         self.granted = max(terms.handling.patience, ONLY_PATIENCE) if self.only else terms.handling.patience
-        self.commands = 0
+        self.commands = self.repeated = 0
 
     def made(self) -> list[Attempt]:
         """The attempts that were made."""
@@ -212,6 +217,9 @@ class Judge:
         """Hold what follows from an event to the rules."""
         assert not (self.over and commands), "a call that is over goes on"
         self.commands += len(commands)
+        if not self.committed and isinstance(event, Failed) and event.fault.billed:
+            self.repeated += any(isinstance(command, StartAttempt | SetTimer) for command in commands)
+            assert self.repeated <= 1, "what may have been billed was repeated twice"
         for command in commands:
             assert not self.over, "something follows the end"
             match command:
@@ -256,6 +264,9 @@ class Judge:
             assert ways.get(new.mode) in self.terms.recoveries, "retried after the commit"
             assert new.mode is not Mode.RESUME or new.target.continues
             assert sum(one.mode in ways for one in before) < MAX_RECOVERIES
+            for one in there:
+                refused = one.fault is not None and one.fault.kind is FaultKind.INVALID_REQUEST
+                assert one.target.endpoint != new.target.endpoint or (refused and new.mode is Mode.REPLAY)
         else:
             assert new.mode in {Mode.FRESH, Mode.HEDGE}
             assert len(before) < MAX_ATTEMPTS, "more attempts than allowed"
@@ -300,12 +311,12 @@ class Judge:
             assert fault is self.original, "not what broke the stream first"
         elif isinstance(event, TimerFired) and event.timer is not Timer.PAUSE:
             assert fault.kind is FaultKind.DEADLINE
+            assert not (event.timer is Timer.COMMIT and self.committed), "the time to commit was kept"
 
     def money(self, execution: Execution, room: int) -> None:
         """Judge what was paid for: there was room for so many further attempts."""
         unpaid = 1 + sum(one.mode is Mode.HEDGE for one in self.made())
         assert len(self.made()) <= unpaid + min(room, len(self.purse.asked)), "an attempt that nobody paid for"
-        assert self.committed or len(execution.lost) <= 1, "what may have been billed was repeated twice"
         for n, cost in execution.lost.items():
             assert cost == self.attempts[n].target.price.of(Usage(1000, 0))
             assert self.attempts[n].fault is not None
@@ -343,7 +354,7 @@ def next_events(judge: Judge, kind: str, which: int, fault: Fault, follows: bool
 
 
 def courses(
-    plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]]
+    plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[Step]
 ) -> Iterator[tuple[Judge, Execution]]:
     """Give each event of a course that was judged."""
     purse = Purse(*room)
@@ -359,24 +370,46 @@ def courses(
             yield judge, execution
 
 
-@given(plans(), TERMS, PURSES, STEPS)
-@settings(max_examples=300)
-def test_any_course_keeps_the_rules(
-    plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]]
-) -> None:
-    """No attempt too many, none where nobody allows it, none after the commit but to go on; health hears of each."""
+def keeps_the_rules(plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[Step]) -> None:
+    """Judge a course to its end, which the caller's leaving brings about where nothing else did."""
+    judge, execution = Judge(plan, terms, Purse(*room)), None
     for judge, execution in courses(plan, terms, room, steps):
         assert execution.attempts == len(judge.made())
         assert execution.committed == judge.committed or judge.over
         assert judge.commands <= 60
+    if execution is not None and not judge.over:
+        judge.commanded(ClientGone(GONE), execution.on(ClientGone(GONE), 100.0))
+        assert judge.over
 
 
-@given(plans(), TERMS, PURSES, STEPS, st.integers(0, 25))
-def test_every_call_can_be_brought_to_its_one_end(
-    plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[tuple[str, int, Fault, bool]], at: int
+@given(plans(), TERMS, PURSES, STEPS)
+def test_any_course_keeps_the_rules(
+    plan: list[Target[Backend]], terms: Terms, room: tuple[int, int], steps: list[Step]
 ) -> None:
-    """Whatever happened before: the caller's leaving ends the call, whether it waits, pauses, flows or goes on."""
-    for happened, (judge, execution) in enumerate(courses(plan, terms, room, steps)):
-        if happened == at and not judge.over:
-            judge.commanded(ClientGone(GONE), execution.on(ClientGone(GONE), 100.0))
-            assert judge.over
+    """No attempt too many, none where nobody allows it, none after the commit but to go on; health hears of each."""
+    keeps_the_rules(plan, terms, room, steps)
+
+
+@given(st.integers(0, 2**64))
+@settings(max_examples=1000)
+def test_long_and_eventful_courses_keep_the_rules(seed: int) -> None:
+    """The same by plain chance: large plans, much that happens, and no preference for what is simple."""
+    rng = random.Random(seed)
+    plan = [
+        replace(target(name, host=host, key=key, context=window, continues=continues), price=Price(price, 0))
+        for name in "abcd"[: rng.choice([1, 2, 3, 4, 4])]
+        for window, continues, price in [(rng.choice(WINDOWS), rng.random() < 0.7, rng.choice([0, 1000]))]
+        for host, key in rng.choice(PLACES)
+    ]
+    handling = Handling(patience=rng.choice([0.0, 0.0, 3.0, 9.0]))
+    ways = tuple(rng.sample(list(OnCut), rng.choice([0, 1, 2, 2])))
+    terms = Terms(rng.random() < 0.9, handling, ways, 4000, rng.choice([None, 2.0]))
+    faults = [
+        Fault(kind, "words", "backend", retry_after=rng.choice([None, 1.0, 9.0]), billed=rng.random() < 0.3)
+        for kind in rng.choices(KINDS, k=25)
+    ]
+    steps = [
+        (kind, rng.randrange(4), fault, rng.random() < 0.8)
+        for kind, fault in zip(rng.choices(HAPPENS, k=25), faults, strict=True)
+    ]
+    keeps_the_rules(plan, terms, rng.choice(ROOM), steps)
