@@ -252,6 +252,7 @@ class Driver(Generic[B]):
         attempt = self.attempt = self._attempt(command, call, target)
         self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
         attempt.exchange = self._session.start(target, self._request(command.mode, call, target), attempt)
+        attempt.exchange.repeatable = not self.execution.lost  # one repeat of what may be billed is all a call gets
 
     def _attempt(self, command: StartAttempt, call: Call, target: Target[B]) -> AnswerAttempt | StreamAttempt:
         backend = target.backend

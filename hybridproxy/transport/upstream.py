@@ -85,6 +85,7 @@ class Exchange:
         deadline: when the sweep calls `expired`, None while nothing is waited for.
         peer: the address connected to, None before.
         reused: it runs on a connection that has carried others.
+        repeatable: it may be sent once more if it was sent whole over a connection that turns out to be stale.
         repeated: it was sent whole over a stale connection before, so the upstream may charge for it twice.
         over: it has ended, one way or the other.
 
@@ -104,6 +105,7 @@ class Exchange:
         "head",
         "over",
         "peer",
+        "repeatable",
         "repeated",
         "reused",
         "sink",
@@ -127,6 +129,7 @@ class Exchange:
         self.between: float | None = None
         self.peer: str | None = None
         self.reused = self.repeated = False
+        self.repeatable = True
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._time = sweep.time
@@ -367,7 +370,7 @@ class Connection(asyncio.Protocol):
             return
         self._exchange = None
         reader = self._reader
-        stale = self.unsent or self._rested >= STALE_AFTER
+        stale = self.unsent or (self._rested >= STALE_AFTER and exchange.repeatable)
         if exchange.reused and stale and not reader.began:
             exchange.went_stale(billed=not self.unsent)
             self._pool.connect(exchange)

@@ -7,8 +7,6 @@ import pytest
 from tests.acceptance.forms import FORMS
 
 KNOWN: dict[str, tuple[str, ...]] = {
-    # a request on a connection that was used before and dies is sent once more, uncounted: see transport.upstream
-    "B11": ("counted, cents", "attempts no upstream saw", "requests for a call where all three do so"),
     # the words of an upstream's error go to the log and to callers, and may repeat what it was told
     "S5": ("canaries in logs", "canaries in answers to callers"),
 }

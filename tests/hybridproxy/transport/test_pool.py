@@ -232,6 +232,19 @@ async def test_a_stale_connection_costs_the_caller_nothing(wire: Wire, end: str)
 
 
 @pytest.mark.usefixtures("long_idle")
+async def test_a_call_that_was_repeated_before_is_not_sent_again(wire: Wire) -> None:
+    """What may be billed is repeated once in a call: a second repeat over a stale connection would be one too many."""
+    async with RawServer(by_number(answers(answer(), "close"), answers(answer(b"fresh")))) as server:
+        target = wire.target(server.port)
+        await wire.call(target)
+        exchange, sink = wire.start(target)
+        exchange.repeatable = False
+        fault = await sink.failure()
+        assert (fault.kind, fault.billed) == (FaultKind.CUT, True)
+        assert len(server.peers) == 1
+
+
+@pytest.mark.usefixtures("long_idle")
 async def test_only_once_and_only_a_stale_one(wire: Wire) -> None:
     """When the fresh connection dies too, that is a fault: nothing is sent a third time, whatever else is idle."""
     script = by_number(answers(answer(), "close"), answers(answer(), answer()), answers("close"))
