@@ -263,8 +263,10 @@ class StreamTap:
     def _keep(self, choice: dict[str, Any], size: int) -> None:
         """Keep the text of a choice that has output; whatever else it has cannot be gone on with."""
         holder = choice.get("delta") or choice.get("message")
-        content = holder.get("content") if type(holder) is dict else choice.get("text")
-        if type(content) is str and len(content) == size > 0 and self.said is not None:
+        content, more = choice.get("text"), False
+        if type(holder) is dict:
+            content, more = holder.get("content"), any(map(holder.get, _OTHER_OUTPUT))
+        if type(content) is str and len(content) == size > 0 and not more and self.said is not None:
             self.said.append(content)
         else:
             self.plain = False

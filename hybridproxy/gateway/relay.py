@@ -266,9 +266,7 @@ class StreamAttempt(Attempt):
                     plain = without_usage(event) if self._strips and kind is not Event.USAGE else event
                     left = plain if self._seam is None else self._seam.feed(plain)
                 except DiffersError:
-                    fault = self._fault(
-                        FaultKind.INTEGRITY, "its answer is not the one the caller has the beginning of"
-                    )
+                    fault = self._fault(FaultKind.DIFFERS, "")
                     break
                 output = output or (kind is Event.OUTPUT and (self._seam is None or self._seam.caught_up))
                 if left is not None:
@@ -367,7 +365,7 @@ class StreamAttempt(Attempt):
         try:
             rest = self._seam.rest()
         except DiffersError:
-            self._fail(self._fault(FaultKind.INTEGRITY, "its answer is not the one the caller has the beginning of"))
+            self._fail(self._fault(FaultKind.DIFFERS, ""))
             return False
         if rest is not None:
             self._pass(rest)

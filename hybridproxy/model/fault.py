@@ -38,6 +38,7 @@ class FaultKind(Enum):
     # what came back
     CUT = auto()
     INTEGRITY = auto()
+    DIFFERS = auto()
     PROTOCOL = auto()
     REDIRECT = auto()
     # ours
@@ -165,6 +166,14 @@ FACTS: dict[FaultKind, KindFacts] = {
     FaultKind.DEADLINE: _ours(504, "upstream_error", "deadline_exceeded", "the time for the whole call is over"),
     FaultKind.CUT: _upstream(502, "upstream_cut", "the answer broke off"),
     FaultKind.INTEGRITY: _upstream(502, "upstream_garbled", "a part of the answer could not be decoded"),
+    # another answer than the one that broke off, or one that cannot be joined to it: models may, so it is no fault
+    FaultKind.DIFFERS: _upstream(
+        502,
+        "upstream_differs",
+        "its answer is not the one the caller has the beginning of",
+        verdict=Verdict.IGNORED,
+        retry=Retry.ELSEWHERE,
+    ),
     FaultKind.PROTOCOL: _upstream(502, "upstream_protocol", "it broke the HTTP protocol", retry=Retry.ELSEWHERE),
     FaultKind.REDIRECT: _upstream(
         502, "upstream_redirect", "it answered with a redirect, which is never followed", retry=Retry.ELSEWHERE

@@ -348,6 +348,8 @@ class Execution:
 
     def _recover(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
         """Try to let the caller's stream go on once more, after an attempt at it failed."""
+        if fault.kind is FaultKind.DIFFERS and self._ways[0] is OnCut.REPLAY:
+            self._ways.clear()  # the call is not one that always has the same answer: a third would differ too
         if fault.kind is FaultKind.INVALID_REQUEST and OnCut.REPLAY in self._ways[1:]:
             # it does not take the beginning of an answer, but may give the same answer
             del self._ways[: self._ways.index(OnCut.REPLAY)]

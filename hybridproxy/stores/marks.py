@@ -85,6 +85,10 @@ class Marks:
         """Give every mark, those that were lifted too."""
         return iter(tuple(self._marks.values()))
 
+    def __len__(self) -> int:
+        """How many there are, those that were lifted too."""
+        return len(self._marks)
+
     def in_force(self) -> list[Mark]:
         """Return the marks that keep calls away now."""
         wall = self._wall()

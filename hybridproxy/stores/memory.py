@@ -24,7 +24,7 @@ from hybridproxy.model.health import (
 from hybridproxy.model.value import value
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import CLOSED, BreakerState, Outcome, Phase, Rules, Signal
-from hybridproxy.stores.marks import MAX_SECONDS, Mark, MarkKind, Marks
+from hybridproxy.stores.marks import MAX_MARKS, MAX_SECONDS, Mark, MarkKind, Marks
 
 MAX_CELLS: Final = 20_000
 """Targets that are remembered; more can only come from names that wildcards cover, and then good ones are forgotten."""
@@ -114,7 +114,8 @@ class MemoryHealth:
         if outcome.verdict is Verdict.CREDENTIAL and fault is not None:
             scope = FACTS[fault.kind].scope
             banned = credential_key(key[0], key[3]) if scope is Scope.CREDENTIAL else key
-            if self.marks.ban(banned) is None:
+            bounded = scope is Scope.CREDENTIAL or len(self.marks) < MAX_MARKS  # names of wildcards are without number
+            if bounded and self.marks.ban(banned) is None:
                 self.marks.put(banned, MarkKind.QUARANTINE, outcome.what, MAX_SECONDS)
         if outcome.verdict is not Verdict.IGNORED or outcome.epoch is not None:
             self.step(key, outcome)

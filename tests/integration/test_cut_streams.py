@@ -159,6 +159,7 @@ async def test_a_repetition_that_differs_is_not_heard(tmp_path: Path) -> None:
         assert "dashscope-sg" in found[-2]["error"]["message"]
         assert TEXT.startswith(text(found))
         assert "[DONE]" not in found
+        assert {key[0] for key in stack.worker.health.states()} == {"dashscope-sg"}, "another answer is no fault"
 
 
 async def test_when_nobody_can_go_on_the_original_fault_is_told(resuming: Stack) -> None:

@@ -39,6 +39,7 @@ BUSY = Fault(FaultKind.THROTTLED, "slow down", "openrouter-us", status=429, retr
 BROKEN = Fault(FaultKind.OVERLOADED, backend="together-us", status=503)
 SILENT = Fault(FaultKind.TIMEOUT_FIRST_TOKEN, backend="together-us", billed=True)
 LOST = Fault(FaultKind.CUT, "the stream ended without a finish reason", "together-us", billed=True)
+OTHER = Fault(FaultKind.DIFFERS, backend="together-us", billed=True)
 BAD = Fault(FaultKind.INVALID_REQUEST, "temperature", "together-us", status=400)
 LONG = Fault(FaultKind.CONTEXT_TOO_LONG, backend="together-us", status=400)
 KEY = Fault(FaultKind.CREDENTIAL, backend="together-us", status=401)

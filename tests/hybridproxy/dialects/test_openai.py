@@ -465,6 +465,9 @@ def test_a_completions_text_is_kept_too() -> None:
         {"reasoning_content": "hm"},
         {"content": "a", "reasoning": "hm"},
         {"tool_calls": [{"index": 0}]},
+        {"content": "a", "tool_calls": [{"index": 0}]},
+        {"content": "a", "reasoning_details": [{"type": "reasoning.encrypted"}]},
+        {"content": [{"type": "text", "text": "a"}]},
         {"refusal": "no"},
     ],
     ids="+".join,
@@ -474,6 +477,14 @@ def test_output_beside_text_cannot_be_gone_on_with(delta: dict[str, Any]) -> Non
     tap = StreamTap(keep=True)
     tap.read(event(choice(**delta)))
     assert not tap.plain
+
+
+def test_empty_fields_beside_text_are_no_output() -> None:
+    """Servers send `tool_calls: null` and the like with each piece of text."""
+    tap = StreamTap(keep=True)
+    tap.read(event(choice(content="a", tool_calls=None, refusal=None, reasoning_details=[])))
+    tap.read(event(choice(content="b", tool_calls=[], reasoning="")))
+    assert (tap.said, tap.plain) == (["a", "b"], True)
 
 
 def test_usage_that_we_asked_for_in_each_chunk_is_taken_out() -> None:

@@ -98,6 +98,23 @@ def test_vllm_leaves_the_last_message_open() -> None:
     assert "echo" not in body
 
 
+@pytest.mark.parametrize("given", [None, {}, "think", {"enable_thinking": True}])
+def test_vllms_template_is_told_not_to_think(given: Any) -> None:
+    """A thinking model would take what was said for its thought, whatever the caller had asked for."""
+    body = sent_again("vllm", "Hello", chat_template_kwargs=given)
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_the_rest_of_what_the_template_is_told_stays() -> None:
+    """Only thinking is switched off, and only where an answer is written on."""
+    given = {"enable_thinking": True, "documents": []}
+    body = sent_again("vllm", "Hello", chat_template_kwargs=given)
+    assert body["chat_template_kwargs"] == {"enable_thinking": False, "documents": []}
+    assert sent("vllm", chat_template_kwargs=given)["chat_template_kwargs"] == given
+    assert "chat_template_kwargs" not in sent("vllm")
+    assert "chat_template_kwargs" not in sent_again("dashscope", "Hello")
+
+
 def test_openrouter_needs_no_flag() -> None:
     """The assistant's message that stands last is written on; our pins stay."""
     body = sent_again("openrouter", "Hello", pins=("deepinfra",))

@@ -9,6 +9,7 @@ SAYS_NOTHING = {
     FaultKind.CONTEXT_TOO_LONG,
     FaultKind.CONTENT_REFUSED,
     FaultKind.NOT_FOUND,
+    FaultKind.DIFFERS,
     FaultKind.DEADLINE,
     FaultKind.CLIENT_GONE,
     FaultKind.CLIENT_STALLED,

@@ -46,6 +46,7 @@ from tests.support.playbook import (
     KEY,
     LONG,
     LOST,
+    OTHER,
     REPLAY,
     RESUME,
     SILENT,
@@ -399,6 +400,18 @@ def test_ways_are_tried_in_the_order_of_the_route() -> None:
     assert cut(plan, RESUME, ERROR, REPLAY) << GiveUp(LOST)
     assert cut(plan, RESUME) << GiveUp(LOST)
     assert cut(2, REPLAY, RESUME) << StartAttempt(1, 1, Mode.REPLAY)
+
+
+def test_another_answer_is_neither_heard_nor_held_against_its_backend() -> None:
+    """Models may say something else the second time. A third would too, so the caller is told what broke its stream."""
+    book = cut(3, REPLAY, RESUME) << StartAttempt(1, 1, Mode.REPLAY)
+    assert book >> Failed(1, OTHER) << left(1, OTHER) << GiveUp(LOST)
+
+
+def test_a_continuation_that_cannot_be_joined_is_left_for_the_next_way() -> None:
+    """It begins to think, say: another backend may go on, or give the same answer."""
+    book = cut(3, RESUME, REPLAY) << StartAttempt(1, 1, Mode.RESUME)
+    assert book >> Failed(1, OTHER) << left(1, OTHER) << StartAttempt(2, 2, Mode.RESUME)
 
 
 def test_a_stream_may_go_on_at_the_backends_other_machine() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -138,6 +139,15 @@ def test_a_quarantined_key_leaves_the_other_one() -> None:
     for turn in range(9):
         chosen = ask(config, {credential_key("a", "key1"): Ban(NEVER, "its key is quarantined")}, seed=turn)
         assert [target.credential.id for target in chosen.targets] == ["key2"]
+
+
+def test_a_backend_of_which_a_part_is_ill_still_gives_two_endpoints() -> None:
+    """One target of each, with a key that is good there: two keys of one endpoint would fail together."""
+    config = snapshot(backends=[backend("a", hosts=3, keys=3)], models=[QWEN], regions={"asia": [["a"]]})
+    for seed in range(20):
+        chosen = ask(config, ban("a", host=1, key=1), seed=seed)
+        assert len({target.endpoint for target in chosen.targets}) == len(chosen.targets) == 2
+        assert ("10.0.3.1", "key1") not in {(one.endpoint.host, one.credential.id) for one in chosen.targets}
 
 
 def test_a_probe_stands_in_its_place() -> None:
@@ -291,15 +301,29 @@ PLACES: st.SearchStrategy[tuple[Location, str | None]] = st.one_of(
     st.sampled_from([(CHINA, "china"), (CHINA, None), (CHINA, "default"), (CHINA, "mars")]),
 )
 RIGHTS = st.none() | st.frozensets(st.sampled_from([*NAMES, "vpc2"]))
-BANNED = st.dictionaries(
-    st.tuples(
-        st.sampled_from([*NAMES, "vpc2"]),
-        st.sampled_from(["10.0.3.1:8000", "10.0.3.2:8000"]),
-        st.just("qwen"),
-        st.sampled_from(["key1", "key2"]),
-    ),
-    st.builds(Ban, st.floats(0, 20), st.just("ill")),
+TARGETS = st.tuples(
+    st.sampled_from([*NAMES, "vpc2"]),
+    st.sampled_from(["10.0.3.1:8000", "10.0.3.2:8000"]),
+    st.just("qwen"),
+    st.sampled_from(["key1", "key2"]),
 )
+WHOLE: st.SearchStrategy[Key] = st.one_of(
+    st.sampled_from(NAMES).map(backend_key),
+    st.sampled_from(["asia", "us"]).map(region_key),
+    st.builds(credential_key, st.sampled_from(NAMES), st.sampled_from(["key1", "key2"])),
+)
+UNTIL = st.floats(0, 20) | st.just(NEVER)
+BANNED: st.SearchStrategy[Health] = st.builds(
+    lambda targets, whole: {**targets, **whole},
+    st.dictionaries(TARGETS, st.builds(Ban, UNTIL, st.just("ill"), st.sampled_from(Admits), st.floats(-30, 10))),
+    st.dictionaries(WHOLE, st.builds(Ban, UNTIL, st.just("out")), max_size=2),
+)
+
+
+def stands(health: Health, key: Key) -> bool:
+    """Whether nothing keeps all calls away from this."""
+    ban = health.get(key)
+    return ban is None or ban.until <= 10.0 or ban.admits is not Admits.NONE
 
 
 @st.composite
@@ -308,7 +332,16 @@ def configurations(draw: st.DrawFn) -> Snapshot:
     numbers = st.integers(1, 3)
     served = draw(st.lists(SERVED, unique_by=lambda one: one.backend, max_size=6))
     return snapshot(
-        backends=[backend(n, provider=PROVIDER_OF[n], hosts=draw(numbers), keys=draw(numbers)) for n in NAMES],
+        backends=[
+            backend(
+                n,
+                provider=PROVIDER_OF[n],
+                hosts=draw(numbers),
+                keys=draw(numbers),
+                region=draw(st.sampled_from(["", "asia", "us"])),
+            )
+            for n in NAMES
+        ],
         inside=[sovereign("vpc", hosts=2), sovereign("vpc2", weight=2)],
         models=[model("qwen", served)],
         regions=draw(st.dictionaries(st.sampled_from(["asia", "china", "default"]), GROUPS)),
@@ -350,8 +383,9 @@ def test_a_plan_holds_only_what_policy_allows_and_explains_everything(
         assert name in listed
         assert rights is None or name in rights
         assert gate.allows(asked, config.models["qwen"], served[name], PROVIDERS[target.backend.provider]) is None
-        assert target.health_key not in health or health[target.health_key].until <= 10.0
-    assert len(kept) == 1 or max(Counter(tried(chosen)).values()) <= 2
+        assert all(stands(health, key) for key in (target.health_key, *target.around))
+    assert max(Counter(tried(chosen)).values()) <= 2
+    assert len({target.health_key for target in chosen.targets}) == len(chosen.targets)
 
 
 @given(configurations(), CALLS, PLACES, BANNED, BANNED, st.integers(0, 2**32))
@@ -361,10 +395,12 @@ def test_health_only_removes(
     """With more targets ill never a backend appears that was not there with fewer."""
     who = Caller(SHOP, *place)
     worse = {**some, **{key: Ban(1000.0, "ill") for key in more}}
+    fit = {key: replace(ban, admits=Admits.PROBE) for key, ban in some.items()}
     few = plan(asked, who, config, worse, 10.0, random.Random(seed))
     many = plan(asked, who, config, some, 10.0, random.Random(seed))
     all_of = plan(asked, who, config, HEALTHY, 10.0, random.Random(seed))
-    for less, enough in ((few, many), (many, all_of)):
+    with_probes = plan(asked, who, config, fit, 10.0, random.Random(seed))
+    for less, enough in ((few, many), (many, with_probes), (with_probes, all_of)):
         if isinstance(less, Plan):
             assert set(tried(less)) <= set(tried(enough))
 

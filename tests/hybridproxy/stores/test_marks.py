@@ -119,6 +119,21 @@ def test_only_what_an_order_can_lift_is_heard() -> None:
     assert {(kind, key) for kind, key in every if fits(key, kind)} == fitting
 
 
+def test_a_mark_that_no_order_puts_is_not_heard(world: World) -> None:
+    """A drain of a single target could be lifted by nobody."""
+    assert not world.marks.hear(Mark(("a", "host", "m", "a#1"), MarkKind.DRAIN, "", WALL + 60, int(WALL * 1000)))
+    assert len(world.marks) == 0
+
+
+def test_time_that_passes_leaves_what_has_not_ended(world: World) -> None:
+    """However often it is looked at."""
+    mark = world.marks.put(KEY, MarkKind.DRAIN, "", 60)
+    world.wall += 59
+    world.changed.clear()
+    world.marks.tick()
+    assert (list(world.marks), world.changed) == ([mark], [])
+
+
 def test_a_reset_keeps_nothing_out(world: World) -> None:
     """It is only put for others to hear, even when somebody gave it an end in the future."""
     world.marks.hear(Mark(KEY, MarkKind.RESET, "", WALL + 600, int(WALL * 1000)))

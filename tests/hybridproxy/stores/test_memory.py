@@ -1,6 +1,10 @@
 """What one process knows of its targets' health: counted cheaply, shown to routing, ended by time or by word."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hybridproxy.model.call import Operation
 from hybridproxy.model.fault import Fault, FaultKind, Verdict
@@ -257,3 +261,88 @@ def test_names_without_number_do_not_fill_the_memory(clock: Clock, monkeypatch: 
         clock.health.good(("together-us", "host", f"free-{number}", "together-us#1"), Signal.START)
     assert len(clock.health.states()) <= 11
     assert clock.health.state(KEY).phase is Phase.OPEN
+
+
+def test_refusals_without_number_do_not_fill_the_memory(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upstream that answers 403 for names it does not know is believed for so many; refused keys always are."""
+    monkeypatch.setattr(memory, "MAX_MARKS", 10)
+    for number in range(50):
+        key = ("together-us", "host", f"free-{number}", "together-us#1")
+        clock.health.note(key, Outcome(Signal.START, Verdict.CREDENTIAL, "denied"), Fault(FaultKind.FORBIDDEN))
+    assert len(clock.health.marks) == len(clock.health.view) == 10
+    clock.health.note(KEY, Outcome(Signal.START, Verdict.CREDENTIAL, "refused"), Fault(FaultKind.CREDENTIAL))
+    assert credential_key("together-us", "together-us#1") in clock.health.view
+
+
+# ---- any day at all --------------------------------------------------------------------------------------------------
+
+HAPPENS = st.sampled_from(
+    [
+        *["good", "whole", "bad", "enter"] * 4,
+        *["lease", "check", "result"] * 3,
+        "cut",
+        "busy",
+        "drain",
+        "undrain",
+        "trip",
+    ]
+)
+DAYS = st.lists(
+    st.tuples(HAPPENS, st.sampled_from([KEY, OTHER]), st.sampled_from([0.0, 0.0, 0.3, 1.0, 6.0, 40.0])),
+    min_size=10,
+    max_size=60,
+)
+
+
+@given(DAYS, st.sampled_from([Verdict.OK, Verdict.OK, Verdict.FAULT, Verdict.IGNORED]))
+def test_what_is_shown_is_what_is_known(day: list[tuple[str, HealthKey, float]], verdict: Verdict) -> None:
+    """Counting good calls lazily gives what stepping by each gives; the view is in step; one probe at most is out."""
+    clock, probes = Clock(), dict[HealthKey, int]()
+    health, plain = clock.health, {KEY: CLOSED, OTHER: CLOSED}
+    for what, key, seconds in day:
+        clock.pass_time(seconds)
+        plain = {one: breaker.step(state, breaker.Expired(), clock.now) for one, state in plain.items()}
+        state = health.state(key)
+        outcome: breaker.Event | None = None
+        match what:
+            case "good" | "whole":
+                signal = Signal.START if what == "good" else Signal.INTEGRITY
+                health.good(key, signal)
+                outcome = Outcome(signal, Verdict.OK)
+            case "bad" | "cut" | "busy":
+                signal = Signal.INTEGRITY if what == "cut" else Signal.START
+                outcome = Outcome(signal, Verdict.THROTTLE if what == "busy" else Verdict.FAULT, "words", wait=3.0)
+                health.note(key, outcome)
+            case "lease" | "check":
+                epoch = state.epoch + (state.phase is Phase.OPEN)
+                outcome = (
+                    breaker.Leased(epoch, clock.now + 25) if what == "lease" else breaker.Checked(epoch, passed=True)
+                )
+                health.step(key, outcome)
+            case "enter":
+                admitted, claimed = health.enter((backend_key(key[0]),), key)
+                assert admitted or claimed is None
+                assert admitted <= (state.phase is Phase.CLOSED or claimed is not None)
+                if claimed is not None:
+                    assert key not in probes, "two probes are out"
+                    probes[key] = claimed
+                    outcome = breaker.Claimed()
+            case "result" if key in probes:
+                outcome = Outcome(Signal.START, verdict, epoch=probes.pop(key))
+                health.note(key, outcome)
+            case "drain":
+                health.drain(key[0], "", 60)
+            case "undrain":
+                health.undrain(key[0])
+            case "trip":
+                health.trip(key[0], "", 10)
+                plain[key] = health.state(key)
+            case _:
+                pass
+        if outcome is not None:
+            plain[key] = breaker.step(plain[key], outcome, clock.now)
+        probes = {one: epoch for one, epoch in probes.items() if health.state(one).out}
+        for one, known in health.states().items():
+            assert replace(known, tenants=breaker.NOBODY) == replace(plain[one], tenants=breaker.NOBODY)
+            assert health.view.get(one) == breaker.ban(known, clock.now)
+            assert (known.phase is not Phase.CLOSED) == (one in health.out())
