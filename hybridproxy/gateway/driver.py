@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol
 
 from hybridproxy.dialects import openai
 from hybridproxy.dialects.seam import Continuation, Repetition, Said, prefix, summed
-from hybridproxy.gateway.outgoing import outgoing_body
+from hybridproxy.gateway.outgoing import outgoing_request
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.relay import AnswerAttempt, Client, StreamAttempt
 from hybridproxy.model.backend import B
@@ -56,6 +56,9 @@ STREAM_HEADERS: Final = {
     "x-accel-buffering": "no",  # nginx would collect events into blocks
 }
 
+
+_TOLD_IN_ORDER: Final = (Timer.HEDGE, Timer.PAUSE, Timer.COMMIT, Timer.TOTAL)
+"""Of timers that ran out together."""
 
 MAX_KNOWN: Final = 10_000
 """Targets whose times are kept; more can only come from names that wildcards cover, and then all are learnt anew."""
@@ -122,9 +125,9 @@ class Driver(Generic[B]):
     """
 
     __slots__ = (
-        "_allowance", "_ask", "_before", "_call", "_claims", "_client", "_commit_at", "_events", "_flowing",
-        "_hedge_at", "_loop", "_made", "_operation", "_over", "_parts", "_pause_at", "_plan", "_repeated", "_said",
-        "_session", "_size", "_terms", "_total_at", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
+        "_allowance", "_ask", "_before", "_call", "_claims", "_client", "_due", "_events", "_flowing", "_loop", "_made",
+        "_operation", "_over", "_parts", "_plan", "_repeated", "_said",
+        "_session", "_terms", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
         "first_output", "hedged", "opened", "result", "seams",
     )  # fmt: skip
 
@@ -143,7 +146,6 @@ class Driver(Generic[B]):
         self.seams: list[Seam] = []
         self._call: Call | None = call
         self._operation = call.operation
-        self._size = call.size
         self._plan: Plan[B] = plan
         self._session: Session[B] = session
         self._parts = parts
@@ -160,7 +162,7 @@ class Driver(Generic[B]):
         self._said: Said | None = None
         self._before = ""
         self._waiter: asyncio.Future[None] | None = None
-        self._total_at = self._commit_at = self._pause_at = self._hedge_at = math.inf
+        self._due: dict[Timer, float] = {}
         self._over = False
 
     @property
@@ -202,22 +204,11 @@ class Driver(Generic[B]):
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
-        if self._hedge_at <= now:
-            self._hedge_at = math.inf
-            self._post(TimerFired(Timer.HEDGE))
-        if self._pause_at <= now:
-            self._pause_at = math.inf
-            self._post(TimerFired(Timer.PAUSE))
-        if self._commit_at <= now:
-            self._commit_at = math.inf
-            self._post(TimerFired(Timer.COMMIT))
-        if self._total_at <= now:
-            self._total_at = math.inf
-            self._post(TimerFired(Timer.TOTAL))
-        self._set_deadline()
-
-    def _set_deadline(self) -> None:
-        self.deadline = min(self._commit_at, self._total_at, self._pause_at, self._hedge_at)
+        for timer in _TOLD_IN_ORDER:
+            if self._due.get(timer, math.inf) <= now:
+                del self._due[timer]
+                self._post(TimerFired(timer))
+        self.deadline = min(self._due.values(), default=math.inf)
 
     def _post(self, event: Event) -> None:
         self._events.append(event)
@@ -267,37 +258,21 @@ class Driver(Generic[B]):
         return StreamAttempt(command.n, call, provider, backend.id, self._post, self._parts.wall, keep=keep, seam=seam)
 
     def _request(self, mode: Mode, call: Call, target: Target[B]) -> UpstreamRequest:
-        provider = PROVIDERS[target.backend.provider]
         resumes = self._said if mode is Mode.RESUME else None
-        return UpstreamRequest(
-            path=provider.path(call.operation, target.endpoint.base_path),
-            body=outgoing_body(
-                call,
-                provider,
-                target.model,
-                target.backend.pin,
-                said=None if resumes is None else prefix(resumes),
-                running_usage=bool(self._terms.recoveries),
-                spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
-            ),
-            stream=call.stream,
-            headers=(("x-request-id", self._ask.request_id),),
+        return outgoing_request(
+            call,
+            target,
+            self._ask.request_id,
+            said=None if resumes is None else prefix(resumes),
+            running_usage=bool(self._terms.recoveries),
+            spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
         )
 
     def _set_timer(self, command: SetTimer) -> None:
-        at = self._loop.time() + command.after
-        match command.timer:
-            case Timer.COMMIT:
-                self._commit_at = at
-            case Timer.TOTAL:
-                self._total_at = at
-            case Timer.PAUSE:
-                self._pause_at = at
-            case Timer.HEDGE:
-                self._hedge_at = at
+        self._due[command.timer] = self._loop.time() + command.after
         if self.deadline is None:
             self._parts.sweep.register(self)
-        self._set_deadline()
+        self.deadline = min(self._due.values())
 
     def _observe(self, command: Observe) -> None:
         made = self._made.get(command.n)
@@ -378,7 +353,7 @@ class Driver(Generic[B]):
         attempt = made.attempt
         if attempt.usage is not None:
             return attempt.usage
-        return Usage(max(1, self._size // BYTES_A_TOKEN), attempt.text // BYTES_A_TOKEN, estimated=True)
+        return Usage(self._terms.prompt, attempt.text // BYTES_A_TOKEN, estimated=True)
 
     def _count_repeated(self, n: int) -> None:
         """Count what an attempt may cost twice: it was sent whole over a connection that turned out to be stale."""
@@ -387,7 +362,7 @@ class Driver(Generic[B]):
         if made is not None and exchange is not None and exchange.repeated:
             exchange.repeated = False
             self._repeated.add(n)
-            cost = made.target.price.of(Usage(max(1, self._size // BYTES_A_TOKEN), 0))
+            cost = self.execution.cost(n)
             self.execution.lost[n] = self.execution.lost.get(n, 0) + cost
             self._allowance.correct(self._loop.time(), cost)
 

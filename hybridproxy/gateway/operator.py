@@ -23,7 +23,7 @@ from hybridproxy.config.values import duration, suggestion
 from hybridproxy.gateway.running import Running
 from hybridproxy.model.health import Admits, HealthKey, Key, credential_key, named_by, region_key
 from hybridproxy.model.value import value
-from hybridproxy.resilience.breaker import HEALTHY_FOR, INTEGRITY_SPAN, START_SPAN, BreakerState, Phase
+from hybridproxy.resilience.breaker import INTEGRITY_SPAN, START_SPAN, BreakerState, Phase, recent_opens
 from hybridproxy.resilience.window import add
 from hybridproxy.stores.marks import MAX_REASON, MAX_SECONDS, Mark, MarkKind
 from hybridproxy.stores.memory import MemoryHealth
@@ -262,8 +262,7 @@ class Operator:
         ban = None if ban is None or ban.until <= now else ban
         starts = add(state.starts, now, START_SPAN, fault=False, count=0)
         ends = add(state.ends, now, INTEGRITY_SPAN, fault=False, count=0)
-        over = state.phase is Phase.CLOSED and now - state.closed_at > HEALTHY_FOR
-        opens = 0 if over else state.opens
+        opens = recent_opens(state, now)
         if ban is None and not (starts.samples or ends.samples or state.streak or opens):
             return None
         _, endpoint, model, credential = key

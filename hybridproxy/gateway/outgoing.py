@@ -5,7 +5,31 @@ from typing import Any
 import orjson
 
 from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.plan import Target
+from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS, Body, Provider
+from hybridproxy.transport.upstream import UpstreamRequest
+
+
+def outgoing_request(
+    call: Call,
+    target: Target[Any],
+    request_id: str,
+    *,
+    said: str | None = None,
+    running_usage: bool = False,
+    spent: int = 0,
+) -> UpstreamRequest:
+    """Return what a target is sent under this id of ours; for the rest, and for what it raises, see `outgoing_body`."""
+    provider = PROVIDERS[target.backend.provider]
+    return UpstreamRequest(
+        path=provider.path(call.operation, target.endpoint.base_path),
+        body=outgoing_body(
+            call, provider, target.model, target.backend.pin, said=said, running_usage=running_usage, spent=spent
+        ),
+        stream=call.stream,
+        headers=(("x-request-id", request_id),),
+    )
 
 
 def outgoing_body(

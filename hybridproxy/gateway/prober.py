@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from hybridproxy.gateway.outgoing import outgoing_body
+from hybridproxy.gateway.outgoing import outgoing_request
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.backend import Backend, SovereignBackend, Trust
 from hybridproxy.model.call import Call, Operation
@@ -34,7 +34,6 @@ from hybridproxy.stores.leases import Leases
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.tasks import spawn
 from hybridproxy.transport.session import GeneralSession, SovereignSession
-from hybridproxy.transport.upstream import UpstreamRequest
 
 TICK: Final = 0.1
 UNUSED: Final = 1.0
@@ -233,14 +232,8 @@ class Prober:
         call = _call(self._health.operation(key))
         kind = StreamAttempt if call.stream else AnswerAttempt
         attempt = kind(0, call, provider, target.backend.id, post, self._wall)
-        request = UpstreamRequest(
-            path=provider.path(call.operation, target.endpoint.base_path),
-            body=outgoing_body(call, provider, target.model, target.backend.pin),
-            stream=call.stream,
-            headers=(("x-request-id", REQUEST_ID),),
-        )
         session: Any = self._sovereign if isinstance(target.backend, SovereignBackend) else self._general
-        attempt.exchange = session.start(target, request, attempt)
+        attempt.exchange = session.start(target, outgoing_request(call, target, REQUEST_ID), attempt)
         fault: Fault | None = None
         try:
             fault = await done

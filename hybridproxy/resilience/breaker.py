@@ -302,6 +302,12 @@ def ban(state: BreakerState, now: float) -> Ban | None:
     return None
 
 
+def recent_opens(state: BreakerState, now: float) -> int:
+    """Return how often it opened, and 0 once it was closed for longer than `HEALTHY_FOR`."""
+    is_healthy = state.phase is Phase.CLOSED and now - state.closed_at > HEALTHY_FOR
+    return 0 if is_healthy else state.opens
+
+
 def _closed(state: BreakerState, event: Outcome, now: float, chance: float, rules: Rules) -> BreakerState:
     """Count an outcome while calls flow, and open when there were too many faults."""
     if event.verdict is not Verdict.OK and event.verdict is not Verdict.FAULT:
@@ -382,7 +388,7 @@ def _heard_closed(state: BreakerState, epoch: int, now: float) -> BreakerState:
 
 
 def _open_anew(state: BreakerState, why: str, now: float, chance: float, rules: Rules) -> BreakerState:
-    opens = 0 if now - state.closed_at > HEALTHY_FOR else state.opens
+    opens = recent_opens(state, now)
     return replace(_opened(state, now + _open_time(opens, chance, rules), why), opens=opens + 1)
 
 

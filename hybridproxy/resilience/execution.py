@@ -111,6 +111,11 @@ class Terms:
     size: int = 0
     hedge_after: float | None = None
 
+    @property
+    def prompt(self) -> int:
+        """Tokens of the input, as estimated."""
+        return max(1, self.size // BYTES_A_TOKEN)
+
 
 class _State(Enum):
     TRYING = auto()
@@ -173,6 +178,10 @@ class Execution:
     def recoverable(self) -> bool:
         """Whether another attempt may still follow a commit, so that the call has to be kept."""
         return bool(self._ways)
+
+    def cost(self, n: int) -> int:
+        """Return the nano-dollars that an attempt's input may cost, as estimated."""
+        return self._targets[self._of[n]].price.of(Usage(self._terms.prompt, 0))
 
     def start(self) -> tuple[Command, ...]:
         """Return the commands that begin the call."""
@@ -239,7 +248,7 @@ class Execution:
             observe = Observe(n, Signal.INTEGRITY, fault.facts.verdict, fault)
             if fault.facts.retry is Retry.NEVER or not follows:
                 return (observe, self._give_up(self._original))
-            return (observe, *self._go_on(now, n, self._cost(n)))
+            return (observe, *self._go_on(now, n, self.cost(n)))
         if self._state is _State.RECOVERING:
             return (Observe(n, Signal.START, fault.facts.verdict, fault), *self._recover(n, fault, now))
         observe = Observe(n, Signal.START, fault.facts.verdict, fault)
@@ -335,16 +344,12 @@ class Execution:
         if fault.billed:
             if self.lost:
                 return False
-            cost = self._cost(n)
+            cost = self.cost(n)
         if not self._allowance.retry(now, loads=not fault.facts.sent_nothing, cost=cost):
             return False
         if fault.billed:
             self.lost[n] = cost
         return True
-
-    def _cost(self, n: int) -> int:
-        tokens = Usage(max(1, self._terms.size // BYTES_A_TOKEN), 0)
-        return self._targets[self._of[n]].price.of(tokens)
 
     def _recover(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
         """Try to let the caller's stream go on once more, after an attempt at it failed."""
@@ -354,8 +359,8 @@ class Execution:
             # it does not take the beginning of an answer, but may give the same answer
             del self._ways[: self._ways.index(OnCut.REPLAY)]
             if self._made_at(self._targets[self._of[n]].backend.id) < MAX_OF_ONE:
-                return self._go_on(now, n, self._cost(n) if fault.billed else 0, self._of[n])
-        return self._go_on(now, n, self._cost(n) if fault.billed else 0)
+                return self._go_on(now, n, self.cost(n) if fault.billed else 0, self._of[n])
+        return self._go_on(now, n, self.cost(n) if fault.billed else 0)
 
     def _go_on(
         self, now: float, n: int, cost: int = 0, target: int | None = None, *, paid: bool = False

@@ -81,16 +81,16 @@ async def test_a_probe_that_meets_a_bug_of_ours_does_not_keep_the_target_out(
     """The call is a 500; the right to probe is free again, and the target comes back."""
     await opened(quick, "together", "together-us")
     quick.sim("together").behave({})
-    real: Callable[..., bytes] = vars(driver)["outgoing_body"]
+    real: Callable[..., Any] = vars(driver)["outgoing_request"]
     broken: list[Any] = []
 
-    def breaks_once(call: Any, provider: Any, *args: Any, **more: Any) -> bytes:
-        if provider.name == "together" and not broken:
+    def breaks_once(call: Any, target: Any, *args: Any, **more: Any) -> Any:
+        if target.backend.provider == "together" and not broken:
             broken.append(call)
             raise ZeroDivisionError
-        return real(call, provider, *args, **more)
+        return real(call, target, *args, **more)
 
-    monkeypatch.setattr(driver, "outgoing_body", breaks_once)
+    monkeypatch.setattr(driver, "outgoing_request", breaks_once)
     statuses = set()
     async with asyncio.timeout(5):
         while phases(quick, "together-us") != {Phase.CLOSED}:
