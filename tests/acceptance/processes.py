@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from typing import Any, cast
 
 import aiohttp
 import orjson
+
+from tests.support.places import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_TOKEN = "admin-token-of-acceptance"
@@ -33,20 +34,6 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 15.
         if asyncio.get_running_loop().time() > end:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(0.01)
-
-
-class Place:
-    """A port of 127.0.0.1 that stays ours while nobody listens on it: bound, but never listening."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = int(self._socket.getsockname()[1])
-
-    def close(self) -> None:
-        """Give it back."""
-        self._socket.close()
 
 
 class Program:

@@ -28,17 +28,12 @@ from hybridproxy.resilience.breaker import (
     Outcome,
     Phase,
     Reset,
-    Rules,
     Signal,
     Tripped,
     ban,
     step,
 )
-
-RULES = Rules(open_for=5.0, open_max=15.0)
-GOOD = Outcome(Signal.START, Verdict.OK)
-BAD = Outcome(Signal.START, Verdict.FAULT, "it is overloaded", tenant="shop")
-CUT = Outcome(Signal.INTEGRITY, Verdict.FAULT, "the answer broke off", tenant="shop")
+from tests.support.outcomes import BAD, CUT, GOOD, RULES
 
 
 def probe(verdict: Verdict, epoch: int) -> Outcome:

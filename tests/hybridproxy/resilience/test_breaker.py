@@ -36,12 +36,9 @@ from hybridproxy.resilience.breaker import (
     outcome_of,
     step,
 )
+from tests.support.outcomes import BAD, CUT, GOOD, RULES
 
-RULES = Rules(open_for=5.0, open_max=15.0)
 NOW = 1000.0
-GOOD = Outcome(Signal.START, Verdict.OK)
-BAD = Outcome(Signal.START, Verdict.FAULT, "it is overloaded", tenant="shop")
-CUT = Outcome(Signal.INTEGRITY, Verdict.FAULT, "the answer broke off", tenant="shop")
 WHOLE = Outcome(Signal.INTEGRITY, Verdict.OK)
 SLOW_DOWN = Outcome(Signal.START, Verdict.THROTTLE, "it is throttling us", wait=7.0)
 
