@@ -1,9 +1,10 @@
 """Which ports the demo listens on, found free before anything is started."""
 
 import errno
+import random
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,10 @@ DATA_PORT: Final = 8080
 SIM_PORT: Final = 9101
 UPSTREAMS: Final = ("dashscope-sg", "together-us", "openrouter-us", "vpc")
 """The backends of deploy/demo.yaml, in the order of their ports."""
+
+QUIET: Final = range(20_000, 32_000)
+"""Ports that no system gives to an outgoing connection (Linux begins at 32768, others at 49152): between finding one
+free and listening on it, nobody gets it by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def choose(data: int, sims: int) -> Ports:
         problems: list[str] = []
         for port, flag, what in wanted:
             try:
-                listener = held.enter_context(_listener(port))
+                listener = held.enter_context(_listener(port) if port else _any())
             except (OSError, OverflowError) as error:
                 problems.append(f"port {port} ({what}) {_reason(error)}: choose another with {flag}")
             else:
@@ -65,6 +70,14 @@ def choose(data: int, sims: int) -> Ports:
 def _row(flag: str, first: int, names: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     for i, name in enumerate(names):
         yield (first + i if first else 0, flag, name)
+
+
+def _any() -> socket.socket:
+    """Return a socket bound to a free port, a quiet one where one is found."""
+    for port in random.sample(QUIET, 20):
+        with suppress(OSError):
+            return _listener(port)
+    return _listener(0)
 
 
 def _listener(port: int) -> socket.socket:

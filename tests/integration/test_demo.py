@@ -234,6 +234,11 @@ def test_a_number_that_is_no_port_is_told() -> None:
         choose(65535, 0)
 
 
+def test_any_free_port_is_one_that_no_connection_gets_meanwhile() -> None:
+    """Between being found and being listened on it is nobody's: no connection to elsewhere has it as its own."""
+    assert all(port < 32_000 for port in choose(0, 0).all)
+
+
 def test_the_configuration_moves_with_the_ports() -> None:
     """Every port in deploy/demo.yaml is exchanged for the chosen one, and nothing else changes."""
     text = source_file().read_text()
