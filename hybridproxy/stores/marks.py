@@ -1,7 +1,8 @@
 """What people and refused keys took out of service: drains, trips, evacuations, quarantines, each with its end.
 
 A mark has a version, so that replicas which hear of it in any order agree: the larger one holds, also when it says that
-the mark was lifted. Versions are milliseconds since the epoch, or one more than the last where the clock went back.
+the mark was lifted. Versions are milliseconds since the epoch, or one more than the last where the clock went back. Of
+two of the same millisecond the one that came first to Redis holds, which is what the others hear.
 Failure mode: a mark lives in memory and, where replicas share, in Redis; a restart of the only replica forgets it,
 which `state` shows. Nothing here ever lets a call through that policy did not allow.
 """
@@ -65,6 +66,13 @@ def fits(key: Key, kind: MarkKind) -> bool:
     return len(key) == 2 and key[0] == ("region" if kind is MarkKind.EVACUATE else "backend")
 
 
+def _is_news(heard: Mark, ours: Mark) -> bool:
+    """Return whether a mark holds against ours. An echo of ours has its end by the millisecond."""
+    if heard.version != ours.version:
+        return heard.version > ours.version
+    return heard.reason != ours.reason or abs(heard.until - ours.until) > 0.01
+
+
 class Marks:
     """All marks of this replica. `changed` hears of each key whose bans may be others now.
 
@@ -117,7 +125,7 @@ class Marks:
             return False
         ours = self._marks.get((mark.key, mark.kind))
         newest = int((self._wall() + MAX_SECONDS) * 1000)
-        if (ours is not None and ours.version >= mark.version) or not 0 < mark.version <= newest:
+        if (ours is not None and not _is_news(mark, ours)) or not 0 < mark.version <= newest:
             return False
         if ours is None and len(self._marks) >= MAX_MARKS:
             return False

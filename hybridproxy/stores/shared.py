@@ -9,7 +9,7 @@ What Redis can do to this process, whatever it holds:
 
     open a target       for at most `MAX_SHARED` seconds at once, and no longer than this replica's own rules allow
     cool it off         for at most `MAX_COOL_OFF` seconds
-    put or lift a mark  of something configured, by a newer version, for at most seven days
+    put or lift a mark  of something configured, by a version as new, for at most seven days
     close a target      that is open, if the closing is newer than the opening: good probes of another replica, or an
                         operator's reset. `breaker.step` demands a newer epoch; of an opening by our own judgement, the
                         time must be later too
@@ -62,6 +62,9 @@ GAP: Final = 0.26
 FIRST_RETRY, LAST_RETRY = 1.0, 5.0
 SLACK: Final = 0.25
 """Seconds; an end that is told as so little later is an echo of the one we know, late by a busy loop and the way."""
+
+ROUNDED: Final = 0.002
+"""Seconds; a time that went to Redis and back was rounded twice, to milliseconds."""
 
 QUIET: Final = 10.0
 """Seconds between two log lines of one sort."""
@@ -295,7 +298,7 @@ class SharedHealth:
             if state.phase is not Phase.OPEN or until > max(state.until, self._now()) + SLACK:
                 seconds, reason = max(0.0, until - self._now()), FOUND_OUT[verdict.unreachable]
                 self._health.step(key, breaker.HeardOpen(seconds, verdict.epoch, reason))
-        elif asked_at - (TOLD - verdict.seconds) > self._found_out.get(key, -FOREVER):
+        elif asked_at - (TOLD - verdict.seconds) > self._found_out.get(key, -FOREVER) + ROUNDED:
             self._health.step(key, breaker.HeardClosed(verdict.epoch))
 
     def _hear_throttled(self, key: HealthKey, wait: float) -> None:

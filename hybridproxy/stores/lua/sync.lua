@@ -33,6 +33,7 @@ end
 -- ---- read what is there; each reader returns true: keep it, false: it is over, nil: it is not ours ----
 
 local live, votes, targets, cools, marks, stored, junk = 0, {}, {}, {}, {}, {}, 0
+local changed = {} -- fields to be written at the end, so that each is written once, whatever happens to it on the way
 local read = {}
 
 local function within(text, most)
@@ -95,13 +96,13 @@ for i = 1, #all, 2 do
   if keep then
     stored[field] = value
   else
-    redis.call('HDEL', key, field)
+    changed[field] = true
     size = size - 1
     if keep == nil then junk = junk + 1 end
   end
 end
 
--- ---- write ----
+-- ---- what becomes of it ----
 
 local function put(field, value)
   if stored[field] == value then return true end
@@ -109,16 +110,14 @@ local function put(field, value)
     if size >= MOST then return false end
     size = size + 1
   end
-  stored[field] = value
-  redis.call('HSET', key, field, value)
+  stored[field], changed[field] = value, true
   return true
 end
 
 local function remove(field)
   if not stored[field] then return end
-  stored[field] = nil
+  stored[field], changed[field] = nil, true
   size = size - 1
-  redis.call('HDEL', key, field)
 end
 
 local function save(id, t)
@@ -222,10 +221,13 @@ for id, said in pairs(sent.renew) do
   end
 end
 
+local knows = {} -- this worker found it out after it was closed: it has heard of the closing, or need not
 for id, said in pairs(sent.votes) do
   local t, left, age, unreachable, tenants = targets[id], said[1], said[2], tostring(said[3]), said[4]
-  if t and (t.phase == 'open' or (t.phase == 'closed' and now - age < t.till - TOLD)) then
-    sent.votes[id] = nil -- it is open for all, or was closed after this worker had found it out
+  local closed_at = t and t.phase == 'closed' and t.till - TOLD
+  knows[id] = closed_at and now - age >= closed_at
+  if t and (t.phase == 'open' or (closed_at and (not knows[id] or now - 1000 < closed_at))) then
+    sent.votes[id] = nil -- open for all; or closed after this worker had found it out; or closed just now: say it again
   elseif unreachable == '0' and is_said(id, tenants) then
     sent.votes[id] = nil
   else
@@ -250,7 +252,7 @@ for id, said in pairs(sent.take) do
   if math.max(t.epoch, t.right) > math.max(now, known) + AHEAD then -- no number that was ever given
     t, junk = new(), junk + 1
   end
-  local heard = t.phase ~= 'closed' or known >= t.epoch -- else it asks for what closed meanwhile
+  local heard = t.phase ~= 'closed' or known >= t.epoch or knows[id] -- else it asks for what closed meanwhile
   if heard and (now >= t.lease or t.owner == me) and not (t.phase == 'open' and now < t.till) then
     t.right, t.owner, t.lease = math.max(next_number(t), known + 1), me, now + said[1]
     if save(id, t) then granted[id] = t.right end
@@ -272,6 +274,13 @@ for id, said in pairs(sent.marks) do
   end
 end
 
+for field in pairs(changed) do
+  if stored[field] then
+    redis.call('HSET', key, field, stored[field])
+  else
+    redis.call('HDEL', key, field)
+  end
+end
 redis.call('PEXPIRE', key, WEEK + 3600000)
 
 -- ---- and answer with what holds ----

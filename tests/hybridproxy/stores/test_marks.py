@@ -1,6 +1,7 @@
 """Marks: what is out of service by word or by refusal, the same at every replica whatever order they hear it in."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -94,6 +95,15 @@ def test_a_clock_that_goes_back_does_not_bring_an_old_version(world: World) -> N
 def test_a_version_that_cannot_be_is_refused(version: int, world: World) -> None:
     """Otherwise one value could keep every later word from being heard."""
     assert not world.marks.hear(Mark(KEY, MarkKind.DRAIN, "", WALL + 60, version))
+
+
+def test_of_two_words_in_one_millisecond_the_one_that_is_heard_holds(world: World) -> None:
+    """Two operators at two replicas: what Redis took first is what all have in the end. An echo is no news."""
+    put = world.marks.put(KEY, MarkKind.DRAIN, "mine", 60.0001)
+    assert not world.marks.hear(replace(put, until=WALL + 60))
+    assert world.marks.hear(replace(put, reason="theirs"))
+    assert world.marks.hear(replace(put, reason="theirs", until=0.0))
+    assert world.marks.ban(KEY) is None
 
 
 def test_what_is_heard_is_bounded_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
