@@ -6,7 +6,7 @@ The only waiting is for the next event of the call: two or three times a call, n
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Generic, Protocol
 
 from hybridproxy.dialects import openai
@@ -21,8 +21,7 @@ from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.usage import Usage
-from hybridproxy.providers import PROVIDERS
-from hybridproxy.resilience.breaker import Outcome, Signal, outcome_of
+from hybridproxy.resilience.breaker import Outcome, Phase, Signal, outcome_of
 from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.events import (
     CancelAttempt,
@@ -187,7 +186,7 @@ class Driver(Generic[B]):
                     self._waiter = None
                 event = self._events.pop(0)
                 if type(event) is Failed:
-                    self._count_repeated(event.n)
+                    event = self._looked_at(event)
                 self._perform(self.execution.on(event, self._loop.time()))
         except asyncio.CancelledError:
             gone = ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))
@@ -220,6 +219,14 @@ class Driver(Generic[B]):
         for command in commands:
             self._PERFORM[type(command)](self, command)
 
+    def _looked_at(self, event: Failed) -> Failed:
+        """Return the failure with what is known here of it."""
+        self._count_repeated(event.n)
+        health, made = self._parts.health, self._made.get(event.n)
+        if made is None or not health.view or health.state(made.target.health_key).phase is Phase.CLOSED:
+            return event
+        return replace(event, caught=True)
+
     def _start(self, command: StartAttempt) -> None:
         target = self._plan.targets[command.target]
         health, epoch = self._parts.health, None
@@ -246,16 +253,14 @@ class Driver(Generic[B]):
         attempt.exchange.repeatable = not self.execution.lost  # one repeat of what may be billed is all a call gets
 
     def _attempt(self, command: StartAttempt, call: Call, target: Target[B]) -> AnswerAttempt | StreamAttempt:
-        backend = target.backend
-        provider = PROVIDERS[backend.provider]
         if not call.stream:
-            return AnswerAttempt(command.n, call, provider, backend.id, self._post, self._parts.wall)
+            return AnswerAttempt(command.n, call, target, self._post, self._parts.wall)
         said, mode = self._said, command.mode
         seam = None
         if said is not None:
             seam = Continuation(said) if mode is Mode.RESUME else Repetition(said)
         keep = bool(self._terms.recoveries)
-        return StreamAttempt(command.n, call, provider, backend.id, self._post, self._parts.wall, keep=keep, seam=seam)
+        return StreamAttempt(command.n, call, target, self._post, self._parts.wall, keep=keep, seam=seam)
 
     def _request(self, mode: Mode, call: Call, target: Target[B]) -> UpstreamRequest:
         resumes = self._said if mode is Mode.RESUME else None

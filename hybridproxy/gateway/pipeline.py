@@ -286,7 +286,7 @@ class Gateway:
             code=record.code,
             backend=record.backend,
             attempts=record.attempts,
-            faults=tuple(fault.sentence() for fault in record.faults) if record.faults else (),
+            faults=tuple(fault.logged() for fault in record.faults) if record.faults else (),
             candidates=tuple(record.candidates),
             usage=record.usage,
             text=record.text,

@@ -20,7 +20,6 @@ from hybridproxy.model.fault import Fault, Verdict
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
-from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import Phase, Signal, outcome_of
 from hybridproxy.resilience.events import (
@@ -174,7 +173,10 @@ class Prober:
                 unused_since = now
                 await asyncio.sleep(TICK)
             elif (
-                state.ticket and (ours or now - unused_since >= UNUSED) and self._may_send(key, state.passed, ours=ours)
+                state.ticket
+                and state.cool_until <= now
+                and (ours or now - unused_since >= UNUSED)
+                and self._may_send(key, state.passed, ours=ours)
             ):
                 if not await self._send(key, epoch, target):
                     self._unsuited.add(key)
@@ -228,10 +230,9 @@ class Prober:
             if not done.done() and isinstance(event, FirstOutput | Finished | Failed):
                 done.set_result(event.fault if isinstance(event, Failed) else None)
 
-        provider = PROVIDERS[target.backend.provider]
         call = _call(self._health.operation(key))
         kind = StreamAttempt if call.stream else AnswerAttempt
-        attempt = kind(0, call, provider, target.backend.id, post, self._wall)
+        attempt = kind(0, call, target, post, self._wall)
         session: Any = self._sovereign if isinstance(target.backend, SovereignBackend) else self._general
         attempt.exchange = session.start(target, outgoing_request(call, target, REQUEST_ID), attempt)
         fault: Fault | None = None

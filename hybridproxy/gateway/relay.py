@@ -16,9 +16,10 @@ from hybridproxy.dialects.seam import Said, Seam
 from hybridproxy.dialects.sse import EventTooLongError, Splitter
 from hybridproxy.model.call import Call
 from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.model.plan import Target
 from hybridproxy.model.usage import Usage
+from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.faults import classify
-from hybridproxy.providers.provider import Provider
 from hybridproxy.resilience.events import (
     ClientGone,
     Failed,
@@ -71,14 +72,13 @@ def _nobody_listens(_event: CallEvent) -> None:
 class Attempt:
     """What both kinds share: the head, and an error's body."""
 
-    def __init__(
-        self, n: int, call: Call, provider: Provider, backend: str, post: Post, wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, n: int, call: Call, target: Target[Any], post: Post, wall: Callable[[], float]) -> None:
         """Make the sink of attempt `n`; `post` takes what happens, `wall` tells seconds since the epoch."""
         self.n = n
-        self.backend = backend
+        self.backend: str = target.backend.id
         self.exchange: Exchange | None = None
-        self._provider = provider
+        self._provider = PROVIDERS[target.backend.provider]
+        self._secret = target.credential.secret
         self._operation = call.operation  # and not the call: its body need not live as long as the answer
         self._wants_usage = call.wants_usage
         self._post = post
@@ -140,6 +140,7 @@ class Attempt:
             self._status,
             body,
             backend=self.backend,
+            secret=self._secret,
             retry_after=self._retry_after,
             wall=self._wall(),
             billed=billed,
@@ -197,8 +198,7 @@ class StreamAttempt(Attempt):
         self,
         n: int,
         call: Call,
-        provider: Provider,
-        backend: str,
+        target: Target[Any],
         post: Post,
         wall: Callable[[], float],
         *,
@@ -210,18 +210,17 @@ class StreamAttempt(Attempt):
         Args:
             n: which attempt of the call.
             call: the call.
-            provider: how the backend speaks.
-            backend: the operator's name of it.
+            target: where it goes.
             post: takes what happens.
             wall: tells seconds since the epoch.
             keep: the stream may have to go on elsewhere, so what the caller gets is kept.
             seam: what makes this stream follow an earlier one, None for a call's first.
 
         """
-        super().__init__(n, call, provider, backend, post, wall)
+        super().__init__(n, call, target, post, wall)
         self._tap = StreamTap(call.choices, keep=keep and seam is None)
         self._seam = seam
-        self._strips = keep and provider.running_usage
+        self._strips = keep and self._provider.running_usage
         self._splitter = Splitter()
         self._events = False
         self._client: Client | None = None

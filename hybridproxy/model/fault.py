@@ -190,13 +190,14 @@ class Fault:
 
     Attributes:
         kind: what it is; `FACTS[kind]` says what follows.
-        detail: what happened in words that may be shown to the caller; holds no key, no URL, no address. May be "".
+        detail: what happened, in words of our own that may be shown to anybody: no key, no URL, no address. May be "".
         backend: the operator's name of the backend, "" when no backend was involved.
         status: the upstream's HTTP status (or the status it put into its body), None when there was none.
         code: the upstream's own error code, shortened and cleaned, None when there was none.
         retry_after: seconds after which the upstream asks to be called again, clamped; None when it said nothing.
         cool_off: seconds a throttled target is left alone when there is no `retry_after`.
         billed: the request was sent whole and not refused, so the upstream may charge for it.
+        words: the upstream's words about it, for the caller alone: they may repeat the prompt, but no key of ours.
 
     """
 
@@ -208,6 +209,7 @@ class Fault:
     retry_after: float | None = None
     cool_off: float = 0.0
     billed: bool = False
+    words: str = ""
 
     @property
     def facts(self) -> KindFacts:
@@ -215,8 +217,15 @@ class Fault:
         return FACTS[self.kind]
 
     def sentence(self) -> str:
-        """Return the fault in one sentence for people: backend, what happened, the upstream's status and words."""
+        """Return the fault in one sentence for the caller: backend, what happened, the upstream's status and words."""
+        return self._said(self.detail, self.words)
+
+    def logged(self) -> str:
+        """Return the sentence without the upstream's words: a log is read by people who may not see a prompt."""
+        return self._said(self.detail)
+
+    def _said(self, *more: str) -> str:
         who = f"{self.backend}: " if self.backend else ""
         status = f" (HTTP {self.status})" if self.status else ""
-        detail = f": {self.detail}" if self.detail else ""
-        return f"{who}{FACTS[self.kind].text}{status}{detail}"
+        rest = "; ".join(filter(None, more))
+        return f"{who}{FACTS[self.kind].text}{status}{': ' if rest else ''}{rest}"

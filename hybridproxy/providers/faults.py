@@ -5,11 +5,13 @@ the kind. A rule matches by the HTTP status, by the beginning of the upstream's 
 several of these together. Sources of the rules stand beside them.
 """
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.value import value
@@ -25,6 +27,9 @@ RETRY_AFTER_MIN, RETRY_AFTER_MAX, RETRY_AFTER_UNREADABLE = 1.0, 300.0, 5.0
 
 MAX_READ = 2048
 """Characters of an upstream's message that are looked at."""
+
+MIN_SECRET = 6
+"""Characters; what is shorter keeps no secret and may be a part of any word."""
 
 _CODE = re.compile(r"[A-Za-z0-9._ -]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -181,6 +186,7 @@ def classify(
     body: Any,
     *,
     backend: str,
+    secret: str = "",
     retry_after: str | None = None,
     wall: float = 0.0,
     billed: bool = False,
@@ -192,6 +198,7 @@ def classify(
         status: the HTTP status; 200 for an error inside an answer or a stream.
         body: the parsed body or error event, None when it was not JSON.
         backend: the operator's name of the backend.
+        secret: the key that was sent; an upstream that repeats it tells it nobody.
         retry_after: the Retry-After header.
         wall: seconds since the epoch, to read a Retry-After that is a date.
         billed: a part of an answer came before it; a refusal costs nothing.
@@ -200,28 +207,37 @@ def classify(
     error = read_error(status, body)
     rule = next((rule for rule in rules if rule.matches(error)), UNNAMED)
     facts = FACTS[rule.kind]
-    code = next((name for name in error.names if _CODE.fullmatch(name) and clean(name) == name), None)
+    code = next((name for name in error.names if _CODE.fullmatch(name) and clean(name, secret) == name), None)
     return Fault(
         kind=rule.kind,
-        detail=clean(error.message),
         backend=backend,
         status=error.status or None,
         code=code,
         retry_after=None if retry_after is None else parse_retry_after(retry_after, wall),
         cool_off=facts.cool_off if rule.cool_off is None else rule.cool_off,
         billed=billed,
+        words=clean(error.message, secret),
     )
 
 
-def clean(message: str) -> str:
-    """Return an upstream's message without URLs, keys, addresses and control characters, shortened."""
+def clean(message: str, secret: str = "") -> str:
+    """Return an upstream's message without this secret, URLs, keys, addresses and control characters, shortened."""
     text = _CONTROL.sub(" ", message[:MAX_READ])
     if len(message) >= MAX_READ:
         text = text.rpartition(" ")[0]  # half a key would not be known as one
+    for form in _forms(secret):
+        text = re.sub(re.escape(form), HIDDEN, text, flags=re.IGNORECASE)
     for pattern in _HIDDEN:
         text = pattern.sub(HIDDEN, text)
     text = text.strip()
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return how a secret may be repeated: as it is, as in a URL, and as in `Basic` and its like."""
+    if len(secret) < MIN_SECRET:
+        return ()
+    return secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")
 
 
 def parse_retry_after(value: str, wall: float) -> float:

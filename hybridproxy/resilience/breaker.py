@@ -332,7 +332,7 @@ def _closed(state: BreakerState, event: Outcome, now: float, chance: float, rule
         return _open_anew(judged, f"{judged.streak} faults in a row: {event.what}", now, chance, rules)
     if starts.samples >= START_SAMPLES and starts.share_of_faults() >= SHARE:
         why = f"{starts.faults} of {starts.samples} calls failed within {START_SPAN} s: {event.what}"
-        return _open_anew(judged, why, now, chance, rules)
+        return _open_anew(replace(judged, unreachable=False), why, now, chance, rules)
     return judged
 
 

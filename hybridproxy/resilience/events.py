@@ -50,11 +50,16 @@ class Finished:
 
 @value
 class Failed:
-    """Attempt `n` failed. `follows`: another attempt could go on from what the caller has of its answer."""
+    """Attempt `n` failed.
+
+    `follows`: another attempt could go on from what the caller has of its answer. `caught`: its target had opened while
+    it waited there, or this was its probe.
+    """
 
     n: int
     fault: Fault
     follows: bool = False
+    caught: bool = False
 
 
 @value

@@ -23,8 +23,10 @@ elsewhere, never. With `patience`, and always when the plan has one backend, the
 other endpoint or with its other key where the plan has one, else after its Retry-After or a jittered pause that fits.
 Without, the next backend of the plan is. No backend is asked a third time, a silent endpoint no second time, and no
 call makes more than `MAX_ATTEMPTS` before its first output and `MAX_RECOVERIES` after it. Each further attempt is
-charged to the tenant's allowance; an attempt that was sent whole and then lost is repeated once at most. Input that is
-too long goes on only to a window that is larger than all it did not fit in, or not known.
+charged to the tenant's allowance, but for one after an attempt that was caught at a target which has opened since, or
+was its probe: there are no more of these than calls were waiting there, and where the next one goes to is healthy. An
+attempt that was sent whole and then lost is repeated once at most. Input that is too long goes on only to a window that
+is larger than all it did not fit in, or not known.
 
 Every attempt that was started is observed once for its start, and once more for its end if it was committed to. An
 event of any attempt that is not under way changes nothing. At most a dozen events a call, never one per chunk.
@@ -77,6 +79,10 @@ class Allowance(Protocol):
 
     def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
         """Take the room for one more attempt, if there is any."""
+        ...
+
+    def correct(self, now: float, difference: int) -> None:
+        """Add to what was paid for nothing, without asking."""
         ...
 
     def hedge(self) -> bool:
@@ -138,8 +144,9 @@ class Execution:
     """
 
     __slots__ = (
-        "_allowance", "_hedge", "_live", "_next_target", "_of", "_only", "_original", "_owed", "_recoveries", "_rng",
-        "_state", "_targets", "_terms", "_too_small", "_tried", "_unmade", "_ways", "faults", "lost",
+        "_allowance", "_caught", "_hedge", "_live", "_moved", "_next_target", "_of", "_only", "_original", "_owed",
+        "_recoveries", "_rng", "_state", "_targets", "_terms", "_too_small", "_tried", "_unmade", "_ways", "faults",
+        "lost",
     )  # fmt: skip
 
     def __init__(self, targets: Sequence[Target[Any]], terms: Terms, allowance: Allowance, rng: Rng) -> None:
@@ -157,6 +164,7 @@ class Execution:
         self._too_small = 0
         self._next_target = 0
         self._hedge = -1
+        self._caught = self._moved = False
         self._ways = list(terms.recoveries)
         self._recoveries = 0
         self._original: Fault | None = None
@@ -206,20 +214,22 @@ class Execution:
                 return self._stop(fault)
             case _ if event.n not in self._live:
                 return ()
-            case Failed(n, fault, follows):
+            case Failed(n, fault, follows, caught):
+                self._caught = caught
                 return self._failed(n, fault, now, follows=follows)
             case Refused(n):
                 return self._refused(n, now)
             case Finished(n):
-                return self._finished(n)
+                return self._finished(n, now)
             case _:
-                return self._output(event.n)
+                return self._output(event.n, now)
 
     # ---- one row of the table each ----
 
-    def _output(self, n: int) -> tuple[Command, ...]:
+    def _output(self, n: int, now: float) -> tuple[Command, ...]:
         if self._state is _State.COMMITTED:
             return ()
+        self._pay_owed(now)
         good = Observe(n, Signal.START, Verdict.OK)
         joins = self._state is _State.RECOVERING
         self._state = _State.COMMITTED
@@ -231,7 +241,8 @@ class Execution:
         self._live = [n]
         return (Commit(n), good, *[command for loser in losers for command in self._cancelled(loser, None)])
 
-    def _finished(self, n: int) -> tuple[Command, ...]:
+    def _finished(self, n: int, now: float) -> tuple[Command, ...]:
+        self._pay_owed(now)
         losers = [loser for loser in self._live if loser != n]
         signal = Signal.INTEGRITY if self._state is _State.COMMITTED else Signal.START
         self._state, self._live = _State.OVER, []
@@ -262,6 +273,7 @@ class Execution:
         if self._live:
             self._owed = (n, fault)
             return (observe,)  # the other one of a hedge may still answer
+        self._pay_owed(now)
         return (observe, *self._retry(n, fault, now))
 
     def _refused(self, n: int, now: float) -> tuple[Command, ...]:
@@ -345,11 +357,26 @@ class Execution:
             if self.lost:
                 return False
             cost = self.cost(n)
-        if not self._allowance.retry(now, loads=not fault.facts.sent_nothing, cost=cost):
+        loads = not fault.facts.sent_nothing and not self._moves()
+        if not self._allowance.retry(now, loads=loads, cost=cost):
             return False
         if fault.billed:
             self.lost[n] = cost
         return True
+
+    def _moves(self) -> bool:
+        """Return whether the next attempt is made for one that was caught: once a call, or it would multiply load."""
+        moves = self._caught and not self._moved
+        self._moved = self._moved or moves
+        return moves
+
+    def _pay_owed(self, now: float) -> None:
+        """Count what the other one of a hedge may have cost: it failed, and nothing was repeated for it."""
+        owed, self._owed = self._owed, None
+        if owed is not None and owed[1].billed:
+            n = owed[0]
+            self.lost[n] = self.cost(n)
+            self._allowance.correct(now, self.lost[n])
 
     def _recover(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
         """Try to let the caller's stream go on once more, after an attempt at it failed."""
@@ -382,7 +409,7 @@ class Execution:
             if chosen is None:
                 del self._ways[0]
                 continue
-            if not paid and not self._allowance.retry(now, loads=True, cost=cost):
+            if not paid and not self._allowance.retry(now, loads=not self._moves(), cost=cost):
                 break
             if cost:
                 self.lost[n] = cost
@@ -412,8 +439,8 @@ class Execution:
             return ()
         times = self._terms.handling.timeouts
         seconds = times.total if timer is Timer.TOTAL else times.commit_within
-        before = "".join(f"; before: {fault.sentence()}" for fault in self.faults)
-        return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s{before}", billed=True))
+        before = "; ".join(f"before: {fault.sentence()}" for fault in self.faults)
+        return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s", billed=True, words=before))
 
     def _hedged(self) -> tuple[Command, ...]:
         if self._state is not _State.TRYING or len(self._live) != 1 or self.attempts >= MAX_ATTEMPTS:
@@ -468,9 +495,8 @@ def worst(faults: list[Fault]) -> Fault:
     waits = [fault.retry_after for fault in faults if fault.retry_after is not None and helps]
     return Fault(
         kind=kind,
-        detail="; ".join(f.sentence() for f in faults),
-        status=None,
         code=last.code,
         retry_after=min(waits) if waits else None,
         billed=any(f.billed for f in faults),
+        words="; ".join(f.sentence() for f in faults),
     )

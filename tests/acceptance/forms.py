@@ -46,11 +46,11 @@ ALL = (
         {"rate": 200, "before": 15, "after": 15, "rounds": 5}, 600,
     ),
     Form(
-        "B2", "A stopped (SIGSTOP): it accepts and is silent; 8 calls/s of four tenants, time to first token 5 s",
+        "B2", "A stopped (SIGSTOP): it accepts and is silent; 200 calls/s of four tenants, time to first token 5 s",
         "every call is tried again on B; A opens; no call takes longer than the time to first token and 2 s",
         breakers.silent,
-        {"rate": 20, "first_token": 1, "before": 1.5, "after": 1},
-        {"rate": 8, "first_token": 5, "before": 12, "after": 8}, 180,
+        {"rate": 60, "first_token": 1, "before": 1.5, "after": 1},
+        {"rate": 200, "first_token": 5, "before": 12, "after": 8}, 180,
     ),
     Form(
         "B3", "A begins its streams and stalls in the middle; 30 s between bytes",

@@ -70,7 +70,7 @@ from tests.support.playbook import (
 
 def test_a_deadline_ends_a_pause_and_a_hedge() -> None:
     """Whatever is under way: the time is that of the call, over all its attempts."""
-    fault = deadline("commit_within is 50 s; before: openrouter-us: it is throttling us (HTTP 429): slow down")
+    fault = deadline("commit_within is 50 s", "openrouter-us: it is throttling us (HTTP 429): slow down")
     book = begun(1) >> Failed(0, BUSY) << bad(0, BUSY) << SetTimer(Timer.PAUSE, 2.0)
     assert book >> TimerFired(Timer.COMMIT) << GiveUp(fault) >> TimerFired(Timer.PAUSE)
     fault = deadline("total is 600 s")
@@ -224,6 +224,9 @@ class Judge:
             assert not self.over, "something follows the end"
             match command:
                 case StartAttempt(n, number, mode):
+                    if mode is Mode.FRESH:
+                        lost = [one for one in self.attempts if one.fault is not None and one.fault.billed]
+                        assert len(lost) <= 1, "what may have been billed was repeated twice"
                     assert n == len(self.attempts), "a number is used twice"
                     self.starts(event, Attempt(self.plan[number], mode))
                 case CancelAttempt(n):

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from hybridproxy.gateway import driver
+from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import backend_key
-from hybridproxy.resilience.breaker import Phase
+from hybridproxy.resilience.breaker import Outcome, Phase, Signal
 from hybridproxy.stores.marks import Mark, MarkKind
 from tests.support.stack import BANK, Stack, chat, running
 
@@ -51,6 +52,19 @@ async def test_an_odd_answer_to_our_probe_is_not_asked_for_in_a_loop(quick: Stac
     quick.sim("vllm").behave({"fault": {"kind": "status", "status": status}})
     await asyncio.sleep(0.7)
     assert len(quick.received("vllm")) - seen <= 4
+
+
+async def test_a_target_that_asked_to_be_left_alone_is_not_probed_before(quick: Stack) -> None:
+    """It throttles beside failing, and its open time is the shorter one: our own call waits as callers' calls do."""
+    await opened(quick, "vllm", "vpc", key=BANK)
+    quick.sim("vllm").behave({})
+    seen = len(quick.received("vllm"))
+    for key in quick.worker.health.out():
+        quick.worker.health.step(key, Outcome(Signal.START, Verdict.THROTTLE, "throttled", wait=0.8))
+    await asyncio.sleep(0.7)
+    assert phases(quick, "vpc") == {Phase.HALF_OPEN}
+    assert len(quick.received("vllm")) == seen
+    await quick.until(lambda: phases(quick, "vpc") == {Phase.CLOSED})
 
 
 async def test_where_our_own_call_tells_nothing_callers_are_the_probes(quick: Stack) -> None:

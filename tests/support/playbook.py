@@ -67,12 +67,17 @@ class Purse:
         self.retries = retries
         self.hedges = hedges
         self.asked: list[tuple[bool, int]] = []
+        self.corrected: list[int] = []
 
     def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
         """Give room while there is some."""
         self.asked.append((loads, cost))
         self.retries -= 1
         return self.retries >= 0
+
+    def correct(self, now: float, difference: int) -> None:
+        """Keep it."""
+        self.corrected.append(difference)
 
     def hedge(self) -> bool:
         """Give room while there is some."""
@@ -144,9 +149,9 @@ def left(n: int, fault: Fault | None = None, signal: Signal = Signal.START) -> O
     return Observe(n, signal, Verdict.IGNORED, fault)
 
 
-def deadline(text: str) -> Fault:
-    """The fault of a timer."""
-    return Fault(FaultKind.DEADLINE, text, billed=True)
+def deadline(text: str, before: str = "") -> Fault:
+    """The fault of a timer, and what went wrong before."""
+    return Fault(FaultKind.DEADLINE, text, billed=True, words=before and f"before: {before}")
 
 
 def hedged(plan: int | Sequence[Target[Backend]] = 3, purse: Purse | None = None) -> Playbook:

@@ -8,7 +8,6 @@ import pytest
 from hybridproxy.gateway import relay
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.fault import Fault, FaultKind
-from hybridproxy.providers import PROVIDERS
 from hybridproxy.resilience.events import (
     Event,
     Failed,
@@ -30,7 +29,7 @@ def posted() -> list[Event]:
 def attempt(kind: Any, posted: list[Event]) -> Any:
     """Make an attempt."""
     call = make.call(stream=kind is StreamAttempt)
-    return kind(0, call, PROVIDERS["openai"], "us", posted.append, lambda: 0.0)
+    return kind(0, call, make.target("us"), posted.append, lambda: 0.0)
 
 
 def kinds(posted: list[Event]) -> list[FaultKind | None]:

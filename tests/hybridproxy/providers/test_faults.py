@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridproxy.model.fault import FaultKind
-from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers import PROVIDERS, faults
 from hybridproxy.providers.faults import (
     HIDDEN,
     MAX_DETAIL,
@@ -115,9 +115,42 @@ def test_a_fault_keeps_what_people_need() -> None:
     body = {"error": {"message": "Rate limit at https://x.example/keys", "type": "requests", "code": "rate_limit"}}
     fault = classify(OPENAI_FAULTS, 429, body, backend="together-us", retry_after="7")
     assert (fault.backend, fault.status, fault.code, fault.retry_after) == ("together-us", 429, "rate_limit", 7.0)
-    assert fault.detail == f"Rate limit at {HIDDEN}"
+    assert (fault.words, fault.detail) == (f"Rate limit at {HIDDEN}", "")
     assert not fault.billed
     assert classify(OPENAI_FAULTS, 200, body, backend="b", billed=True).billed
+
+
+SECRET = "QuietOtter:Below/TheBridge"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"no: {SECRET} is unknown",
+        f"no: {SECRET.lower()} is unknown",
+        "no: QuietOtter%3ABelow%2FTheBridge is unknown",
+        "no: UXVpZXRPdHRlcjpCZWxvdy9UaGVCcmlkZ2U is unknown",
+        f"no: {'.' * (faults.MAX_READ - 16)} {SECRET}",
+    ],
+)
+def test_an_upstream_that_repeats_our_key_tells_it_nobody(said: str) -> None:
+    """However it looks, the key that was sent is taken out by its value: some look like words."""
+    words = classify(OPENAI_FAULTS, 400, {"error": {"message": said}}, backend="b", secret=SECRET).words
+    assert words.startswith("no: ")
+    assert "otter" not in words.lower()
+    assert "XRPdH" not in words
+
+
+def test_a_code_that_is_our_key_is_left_out() -> None:
+    """Nor is the field for the code a way around that."""
+    body = {"error": {"code": "quietotterbridge", "type": "server_error"}}
+    assert classify(OPENAI_FAULTS, 500, body, backend="b", secret="QuietOtterBridge").code == "server_error"
+
+
+def test_a_key_too_short_to_be_one_leaves_words_alone() -> None:
+    """An engine without authentication may have any key: `x` in a message says nothing of it."""
+    body = {"error": {"message": "max_tokens is too large"}}
+    assert classify(OPENAI_FAULTS, 400, body, backend="b", secret="max").words == "max_tokens is too large"
 
 
 def test_a_status_that_nobody_gave_is_not_invented() -> None:

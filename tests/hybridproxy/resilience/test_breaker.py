@@ -180,6 +180,13 @@ def test_streams_that_break_off_say_nothing_of_the_way_there() -> None:
     assert not after(away, *[CUT] * INTEGRITY_SAMPLES).unreachable
 
 
+def test_one_that_was_not_reached_among_others_that_were_says_nothing_of_the_way_there() -> None:
+    """Half of twenty failed in all sorts of ways, and only the last of them on the way."""
+    away = replace(BAD, unreachable=True)
+    state = after(*[GOOD, BAD] * (START_SAMPLES // 2 - 1), GOOD, away)
+    assert (state.phase, state.unreachable) == (Phase.OPEN, False)
+
+
 # ---- for how long ----------------------------------------------------------------------------------------------------
 
 

@@ -272,6 +272,24 @@ def test_what_may_have_been_billed_is_repeated_once(price: Price) -> None:
     assert book >> Failed(1, DOWN) << bad(1, DOWN) << StartAttempt(2, 2)
 
 
+@pytest.mark.parametrize("fault", [SILENT, BROKEN])
+def test_a_call_that_was_caught_at_a_target_that_opened_moves_without_a_retry_to_pay(fault: Fault) -> None:
+    """It waits where everything waits by now, and does not count as a retry: once, or load would multiply."""
+    purse = Purse(retries=1)
+    book = begun(3, purse=purse) >> Failed(0, fault, caught=True) << bad(0, fault) << StartAttempt(1, 1)
+    assert purse.asked == [(False, COST if fault.billed else 0)]
+    book = book >> Failed(1, BROKEN, caught=True) << bad(1, BROKEN) << GiveUp(worst([fault, BROKEN]))
+    assert purse.asked[1:] == [(True, 0)]
+
+
+def test_a_stream_that_was_caught_goes_on_without_a_retry_to_pay() -> None:
+    """As a call does: it may be billed, but there are no more of them than there were streams."""
+    book = begun(2, on_cut=[RESUME]) >> FirstOutput(0) << Commit(0) << good(0)
+    book = book >> Failed(0, LOST, follows=True, caught=True) << bad(0, LOST, Signal.INTEGRITY)
+    assert book << StartAttempt(1, 1, Mode.RESUME)
+    assert book.purse.asked == [(False, COST)]
+
+
 # ---- hedging ---------------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +312,22 @@ def test_when_one_of_two_fails_the_other_may_still_answer(first: int, second: in
     book = hedged(4) >> Failed(first, BROKEN) << bad(first, BROKEN)
     book = book >> Failed(second, DOWN) << bad(second, DOWN) << StartAttempt(2, 2)
     assert book >> Failed(2, DOWN) << bad(2, DOWN) << GiveUp(worst([BROKEN, DOWN, DOWN]))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
+def test_when_both_may_have_been_billed_there_is_no_third(first: int, second: int) -> None:
+    """The second was the repeat, as far as the bill goes, and what it may have cost is counted."""
+    book = hedged(4) >> Failed(first, LOST) << bad(first, LOST)
+    assert book >> Failed(second, LOST) << bad(second, LOST) << GiveUp(worst([LOST, LOST]))
+    assert (book.execution.lost, book.purse.corrected, book.purse.asked) == ({first: COST}, [COST], [])
+
+
+def test_what_one_of_two_lost_is_counted_when_the_other_answers() -> None:
+    """The answer was paid twice."""
+    book = hedged() >> Failed(0, LOST) << bad(0, LOST) >> FirstOutput(1) << Commit(1) << good(1)
+    assert (book.execution.lost, book.purse.corrected) == ({0: COST}, [COST])
+    book = hedged() >> Failed(1, LOST) << bad(1, LOST) >> Finished(0) << good(0) << Complete(0)
+    assert (book.execution.lost, book.purse.corrected) == ({1: COST}, [COST])
 
 
 def test_the_first_decides_whether_a_request_is_invalid() -> None:
@@ -478,7 +512,7 @@ def test_after_output_only_the_total_time_ends_the_call() -> None:
 
 def test_when_time_runs_out_for_a_stream_that_broke_its_fault_is_told() -> None:
     """The time ran out because it broke."""
-    fault = deadline(f"total is 600 s; before: {LOST.sentence()}")
+    fault = deadline("total is 600 s", LOST.sentence())
     book = cut(2, RESUME) << StartAttempt(1, 1, Mode.RESUME) >> TimerFired(Timer.TOTAL)
     assert book << CancelAttempt(1) << left(1, fault) << GiveUp(LOST)
 
@@ -526,7 +560,7 @@ def test_only_when_all_throttle_is_the_caller_throttled() -> None:
     assert worst([BUSY, later]).kind is FaultKind.THROTTLED
     mixed = worst([DOWN, later, BUSY])
     assert (mixed.kind, mixed.retry_after, mixed.billed) == (FaultKind.OVERLOADED, 2.0, True)
-    assert mixed.detail == (
+    assert mixed.words == (
         "together-us: it could not be reached; dashscope-sg: it is throttling us; "
         "openrouter-us: it is throttling us (HTTP 429): slow down"
     )
