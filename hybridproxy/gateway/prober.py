@@ -8,7 +8,6 @@ model that takes no such call answers 400 or 404), callers' calls are the probes
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from hybridproxy.resilience.events import (
 from hybridproxy.routing.targets import is_known
 from hybridproxy.stores.leases import Leases
 from hybridproxy.stores.memory import MemoryHealth
-from hybridproxy.tasks import spawn
+from hybridproxy.tasks import spawn, wait
 from hybridproxy.transport.session import GeneralSession, SovereignSession
 
 TICK: Final = 0.1
@@ -98,18 +97,12 @@ class Prober:
                 self.tick()
             except Exception:  # noqa: BLE001 - a bug may cost one turn, not every target's way back
                 self._report()
-            try:
-                async with asyncio.timeout(TICK):
-                    await self._closed.wait()
-            except TimeoutError:
-                continue
+            await wait(self._closed, TICK)
 
     async def close(self) -> None:
         """Stop, and wait a moment until the rights to probe are given back."""
         self._closed.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GIVE_BACK):
-                await self._idle.wait()
+        await wait(self._idle, GIVE_BACK)
 
     def tick(self) -> None:
         """Start what is due."""

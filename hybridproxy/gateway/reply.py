@@ -7,9 +7,7 @@ from typing import Final
 from hybridproxy.dialects.openai import RequestError, encode_error
 from hybridproxy.model.fault import Fault
 from hybridproxy.model.plan import Refusal, RefusalKind
-
-COME_BACK: Final = 5.0
-"""Seconds after which an overload nobody gave a time for may be over; as long as a target stays open at first."""
+from hybridproxy.routing.plan import COME_BACK
 
 MAX_RETRY_AFTER: Final = 60
 """Seconds; the SDKs of OpenAI do not retry at all after 120 s, those of Anthropic would sleep for any time."""

@@ -4,6 +4,7 @@ First policy says what is allowed (`ways` for the caller, `gate` for the call), 
 Failures can only ever remove: nothing here, and nothing after it, adds a backend that policy did not allow.
 """
 
+import math
 from typing import Final, TypeVar
 
 from hybridproxy.model.backend import B, Backend, SovereignBackend
@@ -23,7 +24,7 @@ MAX_REASONS: Final = 20
 """Backends that a refusal gives its reasons for."""
 
 COME_BACK: Final = 5.0
-"""Seconds after which a call that found nobody may come again: about as long as a target stays open at first."""
+"""Seconds after which what is out with no end that is known may be back: as long as a target stays open at first."""
 
 T = TypeVar("T")
 
@@ -154,7 +155,7 @@ def _nothing_left(dropped: list[Candidate], candidates: tuple[Candidate, ...], b
     kind, message, wait = RefusalKind.NO_BACKEND_ALLOWED, "no backend may serve this call", None
     if bans:
         kind, message = RefusalKind.NO_BACKEND_LEFT, "every backend that may serve this call is unavailable"
-        wait = min(max(1.0, min(ban.until for ban in bans) - now), COME_BACK)
+        wait = max(1.0, min(COME_BACK if ban.until == math.inf else ban.until - now for ban in bans))
     elif dropped and all(candidate.reason.startswith(gate.TOO_LONG) for candidate in dropped):
         kind, message = RefusalKind.CONTEXT_TOO_LONG, "the input is longer than any allowed backend's context window"
     reasons = "; ".join(f"{c.backend}: {c.reason}" for c in candidates[:MAX_REASONS])

@@ -54,6 +54,7 @@ from hybridproxy.stores.messages import (
 )
 from hybridproxy.stores.redis import Script, Server
 from hybridproxy.stores.rights import Rights
+from hybridproxy.tasks import wait
 
 PERIOD, JITTER = 0.5, 0.1
 GAP: Final = 0.26
@@ -163,12 +164,12 @@ class SharedHealth:
                 self._news.clear()
                 if await self._sync():
                     due = started + PERIOD * (1 + JITTER * (2 * self._rng() - 1))
-                    await _wait(self._news, due - clock())
+                    await wait(self._news, due - clock())
                     soonest = started + GAP * (self._server.trips - trips)
-                    await _wait(self._closed, soonest - clock())
+                    await wait(self._closed, soonest - clock())
                 else:
                     spread = min(LAST_RETRY, FIRST_RETRY * 2.0**self._retries) - FIRST_RETRY
-                    await _wait(self._closed, FIRST_RETRY + spread * self._rng())
+                    await wait(self._closed, FIRST_RETRY + spread * self._rng())
             if self.up and self.rights.has_results():
                 await self._sync()  # so that nobody has to wait for a right that ends with this worker
         finally:
@@ -356,12 +357,3 @@ def _described(error: BaseException) -> str:
         return f"{type(error).__name__}: {str(error)[:100]}"
     inner = error.__cause__ or error.__context__
     return type(error).__name__ + (f" ({type(inner).__name__})" if inner is not None else "")
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, for so long at most."""
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -12,7 +12,7 @@ from tests.acceptance.load import Load
 from tests.acceptance.outages import watched
 from tests.acceptance.processes import Replica
 from tests.acceptance.report import Report, bad, clusters, nothing_lost, percentile, why
-from tests.support.redis_servers import ClusterOf, Command, Monitor, RedisServer, SentinelGroup, until
+from tests.support.redis_servers import ClusterOf, Command, Monitor, RedisServer, SentinelGroup
 
 KEY = "{hp:default}:health"
 
@@ -40,7 +40,7 @@ async def sentinels(folder: Path, *, replicas: int, rate: float, failovers: int)
             since, spans, took = time.time(), [], []
             for _ in range(failovers):
                 began = time.time()
-                await asyncio.to_thread(_change_master, group)
+                await asyncio.to_thread(group.failover)
                 spans.append((began, time.time() + 2.0))
                 took.append(time.time() - began)
                 await asyncio.sleep(2.0)
@@ -60,12 +60,6 @@ async def sentinels(folder: Path, *, replicas: int, rate: float, failovers: int)
             report.note("longest failover, s", max(took))
             await nothing_lost(report, load, run)
     return report
-
-
-def _change_master(group: SentinelGroup) -> None:
-    # the last master first has to have become a replica: the sentinels take some seconds for that
-    until(lambda: len(group.replicas()) == len(group.servers) - 1, "a replica")
-    group.failover()
 
 
 def _extra(probes: list[Json]) -> list[float]:

@@ -45,3 +45,12 @@ async def test_a_task_that_fails_or_is_cancelled_is_forgotten_too() -> None:
     await asyncio.wait([task])
     await asyncio.sleep(0)
     assert tasks._alive == before
+
+
+async def test_a_wait_ends_with_its_event_or_its_time() -> None:
+    """Whichever is first; a time that is over already is no wait."""
+    event = asyncio.Event()
+    assert not await tasks.wait(event, 0.01)
+    assert not await tasks.wait(event, -1.0)
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await tasks.wait(event, 60.0)

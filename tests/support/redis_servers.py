@@ -403,7 +403,7 @@ class SentinelGroup:
         if not sentinel.serving:
             return True
         answer = sentinel.ask("SENTINEL", "REPLICAS", self.name)
-        ports = {server.port for server in self.replicas()}
+        ports = {server.port for server in self.servers if server.serving} - {self.master().port}
         for seen in cast("list[dict[bytes, bytes]]", answer):
             state = seen[b"flags"], seen.get(b"role-reported"), seen.get(b"master-link-status")
             if state == (b"slave", b"slave", b"ok"):

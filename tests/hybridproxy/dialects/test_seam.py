@@ -385,6 +385,13 @@ def test_an_end_too_soon_is_a_difference() -> None:
         seam.rest()
 
 
+def test_an_end_once_all_was_repeated_leaves_nothing_held() -> None:
+    """What went on from there has passed already."""
+    seam = Repetition(said("one two"))
+    assert seam.feed(chunk("one two three")) is not None
+    assert seam.rest() is None
+
+
 def test_reasoning_that_the_caller_has_is_reproduced_too() -> None:
     """In either spelling, or in both at once; what of it cannot be cut is left out."""
     seam = Repetition(said("one", reasoning="Hm, well"))

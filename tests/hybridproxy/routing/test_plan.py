@@ -179,6 +179,15 @@ def test_a_call_that_finds_nobody_is_told_to_come_again_soon() -> None:
     refused = ask(config, {backend_key("a"): Ban(NEVER, "open")})
     assert isinstance(refused, Refusal)
     assert (refused.kind, refused.retry_after) == (RefusalKind.NO_BACKEND_LEFT, 5.0)
+    throttled = ask(config, {backend_key("a"): Ban(40.0, "cooling off")}, now=10.0)
+    assert throttled.retry_after == 30.0  # this end is known
+    config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
+    health = {
+        backend_key("a"): Ban(NEVER, "open"),
+        backend_key("b"): Ban(40.0, "cooling off"),
+        backend_key("c"): Ban(NEVER, "open"),
+    }
+    assert ask(config, health, now=10.0).retry_after == 5.0
 
 
 def test_calls_spread_over_endpoints_and_credentials() -> None:
