@@ -41,12 +41,9 @@ from hybridproxy.resilience.events import (
     Timer,
     TimerFired,
 )
-from hybridproxy.resilience.execution import (
-    BYTES_A_TOKEN,
-    Execution,
-    Terms,
-)
+from hybridproxy.resilience.execution import Execution
 from hybridproxy.resilience.hedge import FirstTokens
+from hybridproxy.resilience.terms import BYTES_A_TOKEN, Terms
 from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 STREAM_HEADERS: Final = {

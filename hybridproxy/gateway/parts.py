@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from hybridproxy.model.facts import Observer
 from hybridproxy.model.health import HealthKey
 from hybridproxy.resilience.budget import Allowances
-from hybridproxy.resilience.execution import (
-    Rng,
-)
 from hybridproxy.resilience.hedge import FirstTokens
+from hybridproxy.resilience.terms import Rng
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.transport.sweep import Sweep
 

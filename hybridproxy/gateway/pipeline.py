@@ -38,9 +38,7 @@ from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.resilience.continuation import replayable, resumable
 from hybridproxy.resilience.deadline import shortened
-from hybridproxy.resilience.execution import (
-    Terms,
-)
+from hybridproxy.resilience.terms import Terms
 from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
 

@@ -34,13 +34,12 @@ event of any attempt that is not under way changes nothing. At most a dozen even
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from hybridproxy.model.fault import FACTS, Fault, FaultKind, Retry, Source, Verdict
+from hybridproxy.model.fault import Fault, FaultKind, Retry, Source, Verdict
 from hybridproxy.model.plan import Target
-from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, OnCut
+from hybridproxy.model.snapshot import OnCut
 from hybridproxy.model.usage import Usage
-from hybridproxy.model.value import value
 from hybridproxy.resilience.breaker import Signal
 from hybridproxy.resilience.events import (
     CancelAttempt,
@@ -61,6 +60,8 @@ from hybridproxy.resilience.events import (
     Timer,
     TimerFired,
 )
+from hybridproxy.resilience.terms import Allowance, Rng, Terms
+from hybridproxy.resilience.worst import NOBODY_LEFT, worst
 
 MAX_ATTEMPTS: Final = 3
 MAX_RECOVERIES: Final = 2
@@ -70,57 +71,6 @@ JITTER: Final = 0.25
 
 ONLY_PATIENCE: Final = 3.0
 """Seconds a call waits for its only backend, when the route is not more patient."""
-
-BYTES_A_TOKEN: Final = 4
-
-
-class Allowance(Protocol):
-    """What the tenant's calls may add to load and bill."""
-
-    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
-        """Take the room for one more attempt, if there is any."""
-        ...
-
-    def correct(self, now: float, difference: int) -> None:
-        """Add to what was paid for nothing, without asking."""
-        ...
-
-    def hedge(self) -> bool:
-        """Take the room for one hedge, if there is any."""
-        ...
-
-
-class Rng(Protocol):
-    """Chance."""
-
-    def random(self) -> float:
-        """Return a number in [0, 1)."""
-        ...
-
-
-@value
-class Terms:
-    """What a call's course depends on beside the plan's targets.
-
-    Attributes:
-        stream: it streams.
-        handling: the route's, with the timeouts cut to what the caller will wait.
-        recoveries: the ways this call's stream may go on when it is cut, in the order to try them.
-        size: bytes of the body, for what an attempt may cost.
-        hedge_after: seconds without output after which a second backend is asked too, None: never.
-
-    """
-
-    stream: bool
-    handling: Handling = DEFAULT_HANDLING
-    recoveries: tuple[OnCut, ...] = ()
-    size: int = 0
-    hedge_after: float | None = None
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of the input, as estimated."""
-        return max(1, self.size // BYTES_A_TOKEN)
 
 
 class _State(Enum):
@@ -474,29 +424,3 @@ class Execution:
     def _give_up(self, fault: Fault) -> GiveUp:
         self._state = _State.OVER
         return GiveUp(fault)
-
-
-NOBODY_LEFT: Final = Fault(FaultKind.OVERLOADED, "every backend that may serve this call has just become unavailable")
-
-
-def worst(faults: list[Fault]) -> Fault:
-    """Return the fault the caller is told when every attempt failed: the last, with what came before in its words.
-
-    A fault of the caller's own (an invalid request) stands for itself. Throttling is told as such only when every
-    attempt was throttled; the shortest wait is passed on where waiting can help.
-    """
-    last = faults[-1]
-    if len(faults) == 1 or last.facts.retry is Retry.NEVER:
-        return last
-    kind = last.kind
-    if kind is FaultKind.THROTTLED and any(f.kind is not FaultKind.THROTTLED for f in faults):
-        kind = FaultKind.OVERLOADED
-    helps = FACTS[kind].status >= 429
-    waits = [fault.retry_after for fault in faults if fault.retry_after is not None and helps]
-    return Fault(
-        kind=kind,
-        code=last.code,
-        retry_after=min(waits) if waits else None,
-        billed=any(f.billed for f in faults),
-        words="; ".join(f.sentence() for f in faults),
-    )

@@ -18,10 +18,8 @@ from hybridproxy.resilience.events import (
     Finished,
     FirstOutput,
 )
-from hybridproxy.resilience.execution import (
-    Execution,
-    Terms,
-)
+from hybridproxy.resilience.execution import Execution
+from hybridproxy.resilience.terms import Terms
 from hybridproxy.routing.plan import plan
 from hybridproxy.stores.memory import MemoryHealth
 from tests.support.make import backend, call, caller, model, snapshot

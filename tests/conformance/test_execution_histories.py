@@ -34,14 +34,8 @@ from hybridproxy.resilience.events import (
     Timer,
     TimerFired,
 )
-from hybridproxy.resilience.execution import (
-    MAX_ATTEMPTS,
-    MAX_OF_ONE,
-    MAX_RECOVERIES,
-    ONLY_PATIENCE,
-    Execution,
-    Terms,
-)
+from hybridproxy.resilience.execution import MAX_ATTEMPTS, MAX_OF_ONE, MAX_RECOVERIES, ONLY_PATIENCE, Execution
+from hybridproxy.resilience.terms import Terms
 from tests.support.make import target
 from tests.support.playbook import (
     BUSY,

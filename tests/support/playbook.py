@@ -27,10 +27,8 @@ from hybridproxy.resilience.events import (
     Timer,
     TimerFired,
 )
-from hybridproxy.resilience.execution import (
-    Execution,
-    Terms,
-)
+from hybridproxy.resilience.execution import Execution
+from hybridproxy.resilience.terms import Terms
 from tests.support.make import target
 
 TOTAL, COMMIT, HEDGE = SetTimer(Timer.TOTAL, 600.0), SetTimer(Timer.COMMIT, 50.0), SetTimer(Timer.HEDGE, 2.0)

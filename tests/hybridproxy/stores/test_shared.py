@@ -141,6 +141,26 @@ async def test_a_closing_older_than_our_own_opening_closes_nothing(server: Redis
         assert cut_off.phase() is OPEN
 
 
+async def test_what_was_closed_just_now_opens_for_all_a_second_later(server: RedisServer) -> None:
+    """A target that flaps is written no more than twice a second by one worker; who found it out keeps it open."""
+    async with Fleet(settings(server.address), 4) as fleet:
+        for step in ("opens", "closes"):
+            for worker in fleet.workers[:2]:
+                worker.find_out() if step == "opens" else worker.health.reset(KEY[0])
+            await fleet.sync()
+            await fleet.sync()
+            assert set(fleet.phases()) == {OPEN if step == "opens" else CLOSED}
+        for worker in fleet.workers[:2]:
+            worker.find_out()
+        await fleet.sync()
+        await fleet.sync()
+        assert fleet.phases() == [OPEN, OPEN, CLOSED, CLOSED]
+        await asyncio.sleep(1.05)
+        await fleet.sync()
+        await fleet.sync()
+        assert set(fleet.phases()) == {OPEN}
+
+
 # ---- cool-offs and marks ----
 
 
@@ -155,6 +175,20 @@ async def test_a_cool_off_is_shared(server: RedisServer) -> None:
         assert set(fleet.phases()) == {CLOSED}
         for worker in fleet.workers:
             assert end - 0.5 < worker.health.view[KEY].until < end + 0.01
+
+
+async def test_what_ended_and_begins_again_is_written_once(server: RedisServer) -> None:
+    """The sync that finds a cool-off over has the next one to tell: one write, no removal before it."""
+    async with Fleet(settings(server.address), 1) as fleet:
+        (worker,) = fleet.workers
+        for _ in range(2):
+            worker.health.step(KEY, Outcome(Signal.START, Verdict.THROTTLE, "throttled", wait=0.2))
+            with commands(server) as monitor:
+                await worker.sync()
+                records = monitor.until(lambda seen: any(one.name == "PEXPIRE" for one in seen))
+            field = f"c {digest(KEY)}".encode()
+            assert [one.name for one in records if field in one.args] == ["HSET"]
+            await asyncio.sleep(0.25)
 
 
 async def test_marks_are_shared_and_lifted(server: RedisServer) -> None:

@@ -1,0 +1,57 @@
+"""What a call's course depends on beside the targets of its plan."""
+
+from typing import Final, Protocol
+
+from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, OnCut
+from hybridproxy.model.value import value
+
+BYTES_A_TOKEN: Final = 4
+
+
+class Allowance(Protocol):
+    """What the tenant's calls may add to load and bill."""
+
+    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
+        """Take the room for one more attempt, if there is any."""
+        ...
+
+    def correct(self, now: float, difference: int) -> None:
+        """Add to what was paid for nothing, without asking."""
+        ...
+
+    def hedge(self) -> bool:
+        """Take the room for one hedge, if there is any."""
+        ...
+
+
+class Rng(Protocol):
+    """Chance."""
+
+    def random(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+@value
+class Terms:
+    """What a call's course depends on beside the plan's targets.
+
+    Attributes:
+        stream: it streams.
+        handling: the route's, with the timeouts cut to what the caller will wait.
+        recoveries: the ways this call's stream may go on when it is cut, in the order to try them.
+        size: bytes of the body, for what an attempt may cost.
+        hedge_after: seconds without output after which a second backend is asked too, None: never.
+
+    """
+
+    stream: bool
+    handling: Handling = DEFAULT_HANDLING
+    recoveries: tuple[OnCut, ...] = ()
+    size: int = 0
+    hedge_after: float | None = None
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of the input, as estimated."""
+        return max(1, self.size // BYTES_A_TOKEN)
