@@ -12,7 +12,9 @@ from tests.acceptance.load import Load
 from tests.acceptance.outages import watched
 from tests.acceptance.processes import Replica
 from tests.acceptance.report import Report, bad, clusters, nothing_lost, percentile, why
-from tests.support.redis_servers import ClusterOf, Command, Monitor, RedisServer, SentinelGroup
+from tests.support.redis_groups import ClusterOf, SentinelGroup
+from tests.support.redis_monitor import Command, Monitor
+from tests.support.redis_servers import RedisServer
 
 KEY = "{hp:default}:health"
 

@@ -17,7 +17,8 @@ import aiohttp
 from tests.acceptance.installation import KEYS, PROVIDERS, Installation, Json, digest, installed
 from tests.acceptance.processes import ADMIN_TOKEN, Replica
 from tests.acceptance.report import Report
-from tests.support.redis_servers import Monitor, RedisServer
+from tests.support.redis_monitor import Monitor
+from tests.support.redis_servers import RedisServer
 
 KEY = "hp_" + "canaryofthecaller" * 2 + "123456789"
 STRANGER = "hp_" + "canaryofastranger" * 2 + "123456789"

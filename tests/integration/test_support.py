@@ -17,7 +17,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.hybridproxy.transport.certificates import Authority
-from tests.support.redis_servers import ClusterOf, RedisServer, SentinelGroup, commands
+from tests.support.redis_groups import ClusterOf, SentinelGroup
+from tests.support.redis_monitor import commands
+from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, PARTITION, PIECES, REFUSED, STALLED, Faults, Relay, Way
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]

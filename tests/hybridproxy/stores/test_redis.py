@@ -13,7 +13,9 @@ from hybridproxy.config.settings import Redis
 from hybridproxy.stores.redis import DEADLINE, TIMEOUT, NoMasterError, Script, Server
 from tests.hybridproxy.stores.fleet import settings
 from tests.hybridproxy.transport.certificates import Authority
-from tests.support.redis_servers import ClusterOf, RedisServer, SentinelGroup, commands
+from tests.support.redis_groups import ClusterOf, SentinelGroup
+from tests.support.redis_monitor import commands
+from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, PARTITION, REFUSED, STALLED, Faults, Relay
 
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")

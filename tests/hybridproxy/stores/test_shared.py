@@ -17,7 +17,8 @@ from hybridproxy.stores.messages import digest
 from hybridproxy.stores.shared import QUIET
 from tests.hybridproxy.stores.alone import STEPS, compare
 from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, settings, until
-from tests.support.redis_servers import RedisServer, commands
+from tests.support.redis_monitor import commands
+from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, STALLED, Faults, Relay
 
 OPEN, CLOSED = Phase.OPEN, Phase.CLOSED
