@@ -19,8 +19,8 @@ UPSTREAMS: Final = ("dashscope-sg", "together-us", "openrouter-us", "vpc")
 """The backends of deploy/demo.yaml, in the order of their ports."""
 
 QUIET: Final = range(20_000, 32_000)
-"""Ports that no system gives to an outgoing connection (Linux begins at 32768, others at 49152): between finding one
-free and listening on it, nobody gets it by chance."""
+"""Ports that Linux and macOS give to no outgoing connection (they begin at 32768 and 49152): between finding one free
+and listening on it, nobody gets it by chance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -368,8 +368,11 @@ def read_answer(operation: Operation, data: bytes) -> Answer | None:
 
 
 def _is_flat_error(body: Mapping[str, Any]) -> bool:
-    """Return whether an object without choices is an error itself, as with SGLang, TensorRT-LLM and DashScope."""
-    return body.get("object") == "error" or ("message" in body and "code" in body)
+    """Return whether an object without choices is an error itself, as with SGLang, TensorRT-LLM and DashScope.
+
+    Whatever has words of its own and no choices is one, whoever sent it: they go to the caller cleaned, or not at all.
+    """
+    return body.get("object") == "error" or type(body.get("message")) is str or type(body.get("detail")) is str
 
 
 def _is_broken(choice: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ MAX_EVENT: Final = 1 << 20
 """Bytes of one event; a longer one is refused."""
 
 _BOM: Final = b"\xef\xbb\xbf"
+_COMMENT: Final = b":\n\n"
 
 
 class EventTooLongError(Exception):
@@ -21,7 +22,8 @@ class EventTooLongError(Exception):
 class Splitter:
     r"""Cuts a stream of bytes into events, the same ones wherever the bytes were split on their way.
 
-    `feed` returns whole events; each is `data: …\n\n` or a comment, `: …\n\n`, without any CR. The time it takes
+    `feed` returns whole events; each is `data: …\n\n` or an empty comment, `:\n\n`, without any CR: a comment keeps
+    the connection alive, and what an upstream says in one is read by nobody who could clean it. The time it takes
     grows with the bytes alone: what is held is never read twice.
     """
 
@@ -106,7 +108,7 @@ class Splitter:
 
 
 def _event(lines: list[bytes]) -> list[bytes]:
-    if len(lines) == 1 and lines[0].startswith((b"data: ", b":")):
+    if len(lines) == 1 and lines[0].startswith(b"data: "):
         return [lines[0] + b"\n\n"]
     return _usual(lines)
 
@@ -116,7 +118,7 @@ def _usual(lines: list[bytes]) -> list[bytes]:
 
     Fields other than `data` have no meaning in OpenAI's dialect and are left out.
     """
-    comments = [line + b"\n\n" for line in lines if line.startswith(b":")]
+    comments = [_COMMENT for line in lines if line.startswith(b":")]
     data = [line[5:].removeprefix(b" ") for line in lines if line == b"data" or line.startswith(b"data:")]
     if not data:
         return comments

@@ -93,13 +93,17 @@ class Ask(Protocol):
 
 @dataclass(slots=True)
 class Made(Generic[B]):
-    """An attempt that was made: its target, when, and under which right to probe if it is one."""
+    """An attempt that was made: its target, when, and under which right to probe if it is one.
+
+    `caught`: it failed, and its target has opened since it began.
+    """
 
     target: Target[B]
     mode: Mode
     began: float
     epoch: int | None
     attempt: AnswerAttempt | StreamAttempt
+    caught: bool = False
 
 
 class Driver(Generic[B]):
@@ -217,12 +221,14 @@ class Driver(Generic[B]):
             self._PERFORM[type(command)](self, command)
 
     def _looked_at(self, event: Failed) -> Failed:
-        """Return the failure with what is known here of it."""
+        """Return the failure with what is known here of it: whether its target has opened since it began."""
         self._count_repeated(event.n)
-        health, made = self._parts.health, self._made.get(event.n)
-        if made is None or not health.view or health.state(made.target.health_key).phase is Phase.CLOSED:
+        made = self._made.get(event.n)
+        if made is None:
             return event
-        return replace(event, caught=True)
+        state = self._parts.health.state(made.target.health_key)
+        made.caught = state.phase is not Phase.CLOSED or state.closed_at > made.began
+        return replace(event, caught=True) if made.caught else event
 
     def _start(self, command: StartAttempt) -> None:
         target = self._plan.targets[command.target]
@@ -285,6 +291,8 @@ class Driver(Generic[B]):
         if command.verdict is Verdict.OK and made.epoch is None:
             health.good(key, command.signal, self._operation)
             return
+        if made.caught and made.epoch is None and command.verdict is Verdict.FAULT:
+            return  # it may have closed again: what began before that says nothing of now
         outcome = outcome_of(command.signal, command.verdict, fault, tenant=self._ask.tenant, epoch=made.epoch)
         health.note(key, outcome, fault, self._operation)
 

@@ -162,14 +162,11 @@ class Prober:
                 if not await self._leases.renew(key, epoch, seconds):
                     return
                 self._health.step(key, breaker.Leased(epoch, self._now() + seconds))
-            elif state.out:
+            elif state.out or state.cool_until > now:  # or no caller may come, whose absence would tell anything
                 unused_since = now
                 await asyncio.sleep(TICK)
             elif (
-                state.ticket
-                and state.cool_until <= now
-                and (ours or now - unused_since >= UNUSED)
-                and self._may_send(key, state.passed, ours=ours)
+                state.ticket and (ours or now - unused_since >= UNUSED) and self._may_send(key, state.passed, ours=ours)
             ):
                 if not await self._send(key, epoch, target):
                     self._unsuited.add(key)

@@ -6,12 +6,12 @@ several of these together. Sources of the rules stand beside them.
 """
 
 import base64
+import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
 
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.value import value
@@ -30,6 +30,9 @@ MAX_READ = 2048
 
 MIN_SECRET = 6
 """Characters; what is shorter keeps no secret and may be a part of any word."""
+
+TELLING = 8
+"""Characters of a secret; whatever begins with them is one, whole or not."""
 
 _CODE = re.compile(r"[A-Za-z0-9._ -]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -225,19 +228,30 @@ def clean(message: str, secret: str = "") -> str:
     text = _CONTROL.sub(" ", message[:MAX_READ])
     if len(message) >= MAX_READ:
         text = text.rpartition(" ")[0]  # half a key would not be known as one
-    for form in _forms(secret):
-        text = re.sub(re.escape(form), HIDDEN, text, flags=re.IGNORECASE)
+    if len(secret) >= MIN_SECRET:
+        text = re.sub("|".join(_forms(secret)), HIDDEN, text, flags=re.IGNORECASE)
     for pattern in _HIDDEN:
         text = pattern.sub(HIDDEN, text)
     text = text.strip()
     return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
 
 
-def _forms(secret: str) -> tuple[str, ...]:
-    """Return how a secret may be repeated: as it is, as in a URL, and as in `Basic` and its like."""
-    if len(secret) < MIN_SECRET:
-        return ()
-    return secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")
+def _forms(secret: str) -> Iterator[str]:
+    """Return patterns of what repeats a secret: whatever begins as it does, or as it does in base64, up to a space.
+
+    So a part of it is found, too, and one whose end was masked; in each character's spellings in URLs, JSON and HTML.
+    """
+    for form in (secret, base64.b64encode(secret.encode()).decode()):
+        yield "".join(map(_spelled, form[:TELLING])) + r"\S*"
+
+
+def _spelled(character: str) -> str:
+    """Return a pattern of one character of a secret, however it is escaped."""
+    if character.isalnum():
+        return character
+    plain, code = re.escape(character), ord(character)
+    other = {"+": "|-", "/": "|_"}.get(character, "")  # the alphabet of base64 in URLs
+    return rf"(?:\\*{plain}|%{code:02x}|&#0*{code};|&#x0*{code:x};|{re.escape(html.escape(character))}{other})"
 
 
 def parse_retry_after(value: str, wall: float) -> float:

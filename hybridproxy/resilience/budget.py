@@ -2,10 +2,11 @@
 
 Retries: at most a tenth of the calls of the last 10 s and one a second beside that, so that a quiet tenant may retry
 too (Google SRE: 10 % a client; Finagle: credits that expire within 10 s, with a floor). What was never sent does not
-count: it loaded nobody.
+count: it loaded nobody. Nor does a call that moves: it was caught at a target that opened while it waited there, and
+its load goes where that target's load goes anyway.
 Money: an attempt that was sent whole and then lost may be billed for nothing. Trying again is charged to 5 % of what
-the tenant spent within the last hour, with a floor of half a dollar. Amounts are integer nano-dollars; before usage is
-known they are estimates.
+the tenant spent within the last hour, with a floor of half a dollar; for calls that move to five times as much, since
+an outage catches all that wait. Amounts are integer nano-dollars; before usage is known they are estimates.
 Hedges: a share of the calls, saved up to a few.
 """
 
@@ -19,6 +20,9 @@ RETRY_SHARE, RETRY_SPAN, RETRY_FLOOR = 0.1, 10, 1.0
 
 MONEY_SHARE, MONEY_SPAN, MONEY_FLOOR = 0.05, 3600, NANO // 2
 """Of the money spent; over so many seconds; at least so much."""
+
+MOVING: Final = 5
+"""Times the money that retries may cost, for calls that move. Ours: five minutes of answers are 8 % of an hour."""
 
 HEDGES_SAVED: Final = 5.0
 
@@ -74,19 +78,23 @@ class Allowance:
         """Take the news of a call."""
         self._calls.add(now)
 
-    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
+    def retry(self, now: float, *, loads: bool, cost: int = 0, moves: bool = False) -> bool:
         """Take the room for one more attempt, if there is any.
 
         Args:
             now: seconds on the loop's clock.
             loads: the attempt before reached the upstream, so this one adds to somebody's load.
             cost: what the attempt before may be billed for nothing, in nano-dollars, as estimated.
+            moves: it was caught at a target that opened meanwhile.
 
         """
+        loads = loads and not moves
         if loads and self._retries.total(now) + 1 > RETRY_SHARE * self._calls.total(now) + RETRY_FLOOR * RETRY_SPAN:
             return False
-        if cost and self._extra.total(now) + cost > max(MONEY_FLOOR, MONEY_SHARE * self._spent.total(now)):
-            return False
+        if cost:
+            room = max(MONEY_FLOOR, MONEY_SHARE * self._spent.total(now)) * (MOVING if moves else 1)
+            if self._extra.total(now) + cost > room:
+                return False
         if loads:
             self._retries.add(now)
         if cost:

@@ -23,10 +23,10 @@ elsewhere, never. With `patience`, and always when the plan has one backend, the
 other endpoint or with its other key where the plan has one, else after its Retry-After or a jittered pause that fits.
 Without, the next backend of the plan is. No backend is asked a third time, a silent endpoint no second time, and no
 call makes more than `MAX_ATTEMPTS` before its first output and `MAX_RECOVERIES` after it. Each further attempt is
-charged to the tenant's allowance, but for one after an attempt that was caught at a target which has opened since, or
-was its probe: there are no more of these than calls were waiting there, and where the next one goes to is healthy. An
-attempt that was sent whole and then lost is repeated once at most. Input that is too long goes on only to a window that
-is larger than all it did not fit in, or not known.
+charged to the tenant's allowance. Once a call it moves instead: after an attempt that was caught at a target which has
+opened since, or was its probe. There are no more of these than calls were waiting there, so they are no retries and may
+cost more. An attempt that was sent whole and then lost is repeated once at most. Input that is too long goes on only to
+a window that is larger than all it did not fit in, or not known.
 
 Every attempt that was started is observed once for its start, and once more for its end if it was committed to. An
 event of any attempt that is not under way changes nothing. At most a dozen events a call, never one per chunk.
@@ -161,7 +161,7 @@ class Execution:
             case TimerFired(timer):
                 return self._expired(timer, now)
             case ClientGone(fault):
-                return self._stop(fault)
+                return self._stop(fault, now)
             case _ if event.n not in self._live:
                 return ()
             case Failed(n, fault, follows, caught):
@@ -217,6 +217,7 @@ class Execution:
             self._owed = (n, fault)
             return (observe,)  # it was only to be quicker: the first one decides
         if fault.facts.retry is Retry.NEVER:
+            self._pay_owed(now)
             others = [command for other in self._live for command in self._cancelled(other, None)]
             self._live = []
             return (observe, *others, self._give_up(worst(self.faults)))
@@ -307,8 +308,8 @@ class Execution:
             if self.lost:
                 return False
             cost = self.cost(n)
-        loads = not fault.facts.sent_nothing and not self._moves()
-        if not self._allowance.retry(now, loads=loads, cost=cost):
+        loads = not fault.facts.sent_nothing
+        if not self._allowance.retry(now, loads=loads, cost=cost, moves=self._moves()):
             return False
         if fault.billed:
             self.lost[n] = cost
@@ -325,8 +326,8 @@ class Execution:
         owed, self._owed = self._owed, None
         if owed is not None and owed[1].billed:
             n = owed[0]
-            self.lost[n] = self.cost(n)
-            self._allowance.correct(now, self.lost[n])
+            self.lost[n] = self.lost.get(n, 0) + self.cost(n)
+            self._allowance.correct(now, self.cost(n))
 
     def _recover(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
         """Try to let the caller's stream go on once more, after an attempt at it failed."""
@@ -359,7 +360,7 @@ class Execution:
             if chosen is None:
                 del self._ways[0]
                 continue
-            if not paid and not self._allowance.retry(now, loads=not self._moves(), cost=cost):
+            if not paid and not self._allowance.retry(now, loads=True, cost=cost, moves=self._moves()):
                 break
             if cost:
                 self.lost[n] = cost
@@ -377,7 +378,7 @@ class Execution:
                 return number
         return None
 
-    def _expired(self, timer: Timer, now: float) -> tuple[Command, ...]:  # noqa: ARG002 - as every event
+    def _expired(self, timer: Timer, now: float) -> tuple[Command, ...]:
         if timer is Timer.PAUSE:
             if self._state is not _State.PAUSED:
                 return ()
@@ -390,7 +391,7 @@ class Execution:
         times = self._terms.handling.timeouts
         seconds = times.total if timer is Timer.TOTAL else times.commit_within
         before = "; ".join(f"before: {fault.sentence()}" for fault in self.faults)
-        return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s", billed=True, words=before))
+        return self._stop(Fault(FaultKind.DEADLINE, f"{timer.value} is {seconds:g} s", billed=True, words=before), now)
 
     def _hedged(self) -> tuple[Command, ...]:
         if self._state is not _State.TRYING or len(self._live) != 1 or self.attempts >= MAX_ATTEMPTS:
@@ -401,7 +402,8 @@ class Execution:
         self._hedge = len(self._of)
         return (self._start(target, Mode.HEDGE),)
 
-    def _stop(self, fault: Fault) -> tuple[Command, ...]:
+    def _stop(self, fault: Fault, now: float) -> tuple[Command, ...]:
+        self._pay_owed(now)
         self.faults.append(fault)
         cancelled = [command for n in self._live for command in self._cancelled(n, fault)]
         self._live = []

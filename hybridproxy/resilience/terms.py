@@ -11,7 +11,7 @@ BYTES_A_TOKEN: Final = 4
 class Allowance(Protocol):
     """What the tenant's calls may add to load and bill."""
 
-    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
+    def retry(self, now: float, *, loads: bool, cost: int = 0, moves: bool = False) -> bool:
         """Take the room for one more attempt, if there is any."""
         ...
 

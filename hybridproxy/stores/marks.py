@@ -17,6 +17,9 @@ from hybridproxy.model.value import value
 MAX_SECONDS: Final = 7 * 24 * 3600.0
 """The longest time of a mark; whoever wants it for good changes the configuration."""
 
+SKEW: Final = 3600.0
+"""Seconds that the clocks of replicas may differ before the end of a mark that is heard is cut; as in `sync.lua`."""
+
 KEPT: Final = 600.0
 """Seconds that a mark which was lifted is remembered, so that a replica that missed it does not bring it back."""
 
@@ -66,11 +69,11 @@ def fits(key: Key, kind: MarkKind) -> bool:
     return len(key) == 2 and key[0] == ("region" if kind is MarkKind.EVACUATE else "backend")
 
 
-def _is_news(heard: Mark, ours: Mark) -> bool:
-    """Return whether a mark holds against ours. An echo of ours has its end by the millisecond."""
+def _is_news(heard: Mark, ours: Mark, latest: float) -> bool:
+    """Return whether a mark holds against ours. An echo has its end by the millisecond, at the latest `latest`."""
     if heard.version != ours.version:
         return heard.version > ours.version
-    return heard.reason != ours.reason or abs(heard.until - ours.until) > 0.01
+    return heard.reason != ours.reason or (abs(heard.until - ours.until) > 0.01 and heard.until <= latest)
 
 
 class Marks:
@@ -124,12 +127,12 @@ class Marks:
         if not fits(mark.key, mark.kind):
             return False
         ours = self._marks.get((mark.key, mark.kind))
-        newest = int((self._wall() + MAX_SECONDS) * 1000)
-        if (ours is not None and not _is_news(mark, ours)) or not 0 < mark.version <= newest:
+        newest, latest = int((self._wall() + MAX_SECONDS) * 1000), self._wall() + MAX_SECONDS + SKEW
+        if (ours is not None and not _is_news(mark, ours, latest)) or not 0 < mark.version <= newest:
             return False
         if ours is None and len(self._marks) >= MAX_MARKS:
             return False
-        until = min(mark.until, self._wall() + MAX_SECONDS)
+        until = min(mark.until, latest)
         self._store(Mark(mark.key, mark.kind, mark.reason[:MAX_REASON], until, mark.version), heard=True)
         return True
 

@@ -108,7 +108,15 @@ Step = tuple[str, int, Fault, bool]
 
 PASSING = [kind for kind in FaultKind if FACTS[kind].retry is not Retry.NEVER]
 KINDS = [*PASSING * 2, *[FaultKind.CONTEXT_TOO_LONG, FaultKind.CUT, FaultKind.OVERLOADED] * 5, *FaultKind]
-HAPPENS = [*["fail", "pause"] * 8, *["hedge", "refuse", "cut", "late"] * 4, "output", "finish", "time", "gone"]
+HAPPENS = [
+    *["fail", "pause"] * 7,
+    *["caught"] * 2,
+    *["hedge", "refuse", "cut", "late"] * 4,
+    "output",
+    "finish",
+    "time",
+    "gone",
+]
 PLACES = [[(1, 1)], [(1, 1)], [(1, 1), (2, 1)], [(1, 1), (1, 2)], [(2, 2), (1, 1)]]
 WINDOWS = [None, 4_000, 8_000, 32_000]
 ROOM = [(9, 9), (9, 9), (9, 9), (2, 1), (1, 0), (0, 9)]
@@ -314,7 +322,9 @@ class Judge:
     def money(self, execution: Execution, room: int) -> None:
         """Judge what was paid for: there was room for so many further attempts."""
         unpaid = 1 + sum(one.mode is Mode.HEDGE for one in self.made())
-        assert len(self.made()) <= unpaid + min(room, len(self.purse.asked)), "an attempt that nobody paid for"
+        assert self.purse.moved <= 1, "moved twice"
+        paid = min(room, len(self.purse.asked)) + self.purse.moved
+        assert len(self.made()) <= unpaid + paid, "an attempt that nobody paid for"
         for n, cost in execution.lost.items():
             assert cost == self.attempts[n].target.price.of(Usage(1000, 0))
             assert self.attempts[n].fault is not None
@@ -327,6 +337,8 @@ def next_events(judge: Judge, kind: str, which: int, fault: Fault, follows: bool
     match kind:
         case "fail" if live:
             return [Failed(live[which % len(live)], fault, follows)]
+        case "caught" if live:
+            return [Failed(live[which % len(live)], fault, follows, caught=True)]
         case "cut" if live and judge.terms.stream:
             n = live[which % len(live)]
             return [FirstOutput(n), Failed(n, LOST, follows)]

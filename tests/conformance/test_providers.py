@@ -1,5 +1,7 @@
 """Every provider of the table against transcripts of its answers. A new row is tested without new test code."""
 
+import re
+
 import pytest
 
 from hybridproxy.dialects.openai import Event, StreamTap, read_answer
@@ -124,7 +126,7 @@ def test_a_stream_gives_output_finish_and_usage(name: str, answer: Transcript, b
     assert tap.text == int(answer.notes["text"])
     assert tap.usage is not None
     assert Usage(tap.usage.prompt, tap.usage.completion) == usage_of(answer)
-    assert b"".join(events) == answer.body
+    assert b"".join(events) == re.sub(rb"(?m)^:.*$", b":", answer.body)  # comments pass without their words
 
 
 @cases([(n, t) for n, t in ALL if "text" in t.notes and t.streams])

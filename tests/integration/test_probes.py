@@ -67,6 +67,19 @@ async def test_a_target_that_asked_to_be_left_alone_is_not_probed_before(quick: 
     await quick.until(lambda: phases(quick, "vpc") == {Phase.CLOSED})
 
 
+async def test_nobody_pays_for_probes_while_callers_only_wait_for_the_end_of_a_cool_off(quick: Stack) -> None:
+    """That no call comes while none may says nothing: theirs are the probes as soon as they may."""
+    await opened(quick, "together", "together-us")
+    quick.sim("together").behave({})
+    for key in quick.worker.health.out():
+        quick.worker.health.step(key, Outcome(Signal.START, Verdict.THROTTLE, "throttled", wait=1.6))
+    async with asyncio.timeout(5):
+        while phases(quick, "together-us") != {Phase.CLOSED}:
+            await ask(quick)
+            await asyncio.sleep(0.005)
+    assert quick.worker.prober.sent == 0
+
+
 async def test_where_our_own_call_tells_nothing_callers_are_the_probes(quick: Stack) -> None:
     """A model that takes no call like ours comes back all the same, in the VPC too."""
     await opened(quick, "vllm", "vpc", key=BANK)

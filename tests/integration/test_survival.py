@@ -78,6 +78,42 @@ async def test_a_host_that_is_still_unreachable_is_not_found_by_a_caller(quick: 
     assert "its probe failed" in opened[-1]["reason"]
 
 
+async def test_calls_a_silent_backend_swallowed_move_though_it_is_back_by_then(tmp_path: Path) -> None:
+    """More than the tenant's retries: they waited at a target that opened. What they met says nothing of it now."""
+    async with running(tmp_path, answer="1500ms", open_for="100ms", open_max="200ms") as stack:
+        sim = stack.sim("together")
+        assert (await ask(stack))[0] == 200
+        sim.behave({"fault": {"kind": "stall", "before_head": True}})
+        caught = [asyncio.ensure_future(ask(stack)) for _ in range(40)]
+        await stack.until(lambda: len(stack.received("together")) == 41)
+        sim.behave({})
+        stack.worker.health.trip("together-us", "others noticed it first", 0.1)
+        async with asyncio.timeout(1.0):
+            while phases(stack, "together-us") != {Phase.CLOSED}:
+                assert (await ask(stack))[0] == 200
+                await asyncio.sleep(0.01)
+        answers = await asyncio.gather(*caught)
+        outcomes = {
+            (status, headers["x-hybridproxy-attempts"], headers["x-hybridproxy-backend"])
+            for status, headers, _ in answers
+        }
+        assert outcomes == {(200, "2", "openrouter-us")}
+        assert phases(stack, "together-us") == {Phase.CLOSED}
+
+
+async def test_at_a_backend_that_is_in_service_retries_are_a_share_of_the_calls(stack: Stack) -> None:
+    """A third of its calls fail, too few to open it: a tenth of the calls and ten more are made again, no others."""
+    answers = []
+    for n in range(90):
+        stack.sim("together").behave({} if n % 3 else DOWN)
+        answers.append(await ask(stack))
+    assert phases(stack, "together-us") == {Phase.CLOSED}
+    again = sum(headers["x-hybridproxy-attempts"] == "2" for _, headers, _ in answers)
+    told = sum(status == 503 for status, _, _ in answers)
+    assert again + told == 30
+    assert 15 <= again <= 19
+
+
 async def test_a_refused_key_is_used_no_more_and_the_other_one_is(tmp_path: Path) -> None:
     """401 on one of two keys: only that one is quarantined, it is not used again, and the log says so."""
     keys = '["${TOGETHER}", "${TOGETHER2}"]'

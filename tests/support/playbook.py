@@ -65,12 +65,14 @@ class Purse:
         self.retries = retries
         self.hedges = hedges
         self.asked: list[tuple[bool, int]] = []
+        self.moved = 0
         self.corrected: list[int] = []
 
-    def retry(self, now: float, *, loads: bool, cost: int = 0) -> bool:
+    def retry(self, now: float, *, loads: bool, cost: int = 0, moves: bool = False) -> bool:
         """Give room while there is some."""
         self.asked.append((loads, cost))
-        self.retries -= 1
+        self.moved += moves
+        self.retries -= not moves
         return self.retries >= 0
 
     def correct(self, now: float, difference: int) -> None:

@@ -225,7 +225,7 @@ local knows = {} -- this worker found it out after it was closed: it has heard o
 for id, said in pairs(sent.votes) do
   local t, left, age, unreachable, tenants = targets[id], said[1], said[2], tostring(said[3]), said[4]
   local closed_at = t and t.phase == 'closed' and t.till - TOLD
-  knows[id] = closed_at and now - age >= closed_at
+  knows[id] = closed_at and now - age >= closed_at - 2 -- both were rounded on their way
   if t and (t.phase == 'open' or (closed_at and (not knows[id] or now - 1000 < closed_at))) then
     sent.votes[id] = nil -- open for all; or closed after this worker had found it out; or closed just now: say it again
   elseif unreachable == '0' and is_said(id, tenants) then

@@ -341,6 +341,8 @@ def test_a_word_for_nothing_finishes_nothing(reason: str | None) -> None:
         {"error": {"code": 502}, "choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]},
         {"object": "error", "message": "boom", "code": 503},
         {"code": "InternalError", "message": "boom", "request_id": "r"},
+        {"message": "boom"},
+        {"detail": "boom"},
     ],
 )
 def test_an_error_in_the_stream_is_kept_for_the_fault(body: dict[str, Any]) -> None:

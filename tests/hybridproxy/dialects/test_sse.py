@@ -110,9 +110,10 @@ def test_a_byte_order_mark_is_dropped_at_the_start_only() -> None:
 
 
 def test_comments_and_other_fields_do_not_disturb_the_data() -> None:
-    """A comment inside an event comes out before it; `id`, `event` and `retry` have no meaning in this dialect."""
+    """A comment in an event comes out before it, without its words; `id`, `event` and `retry` mean nothing here."""
     event = b"id: 1\nevent: result\n: HTTP_STATUS/200\ndata:{}\n\n"
-    assert fed(event) == ([b": HTTP_STATUS/200\n\n", b"data: {}\n\n"], b"")
+    assert fed(event) == ([b":\n\n", b"data: {}\n\n"], b"")
+    assert fed(b": OPENROUTER PROCESSING\n\n") == ([b":\n\n"], b"")
     assert fed(b"event: ping\n\n") == ([], b"")
 
 

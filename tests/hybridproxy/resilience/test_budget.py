@@ -91,6 +91,13 @@ def test_what_was_never_sent_loads_nobody() -> None:
     assert all(allowance.retry(100.0, loads=False) for _ in range(100))
 
 
+def test_a_call_that_moves_is_no_retry() -> None:
+    """It takes no room of the retries, however little is left."""
+    allowance = Allowance()
+    assert taken(allowance, 100.0, 50) == FLOOR
+    assert all(allowance.retry(100.0, loads=True, moves=True) for _ in range(100))
+
+
 # ---- money -----------------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +114,15 @@ def test_a_tenant_that_spends_may_lose_a_twentieth() -> None:
     allowance = Allowance()
     allowance.spent(100.0, 100 * NANO)
     assert taken(allowance, 200.0, 9, cost=NANO) == 100 * MONEY_SHARE
+
+
+def test_calls_that_move_may_lose_five_times_as_much() -> None:
+    """An outage catches all that wait: two and a half dollars of a tenant that spent nothing, then no more."""
+    allowance, moved = Allowance(), 0
+    while allowance.retry(100.0, loads=True, cost=NANO // 4, moves=True):
+        moved += 1
+    assert moved == 10
+    assert not allowance.retry(100.0, loads=True, cost=1)
 
 
 def test_what_the_money_does_not_allow_takes_no_room_of_the_retries() -> None:

@@ -270,11 +270,10 @@ def test_what_may_have_been_billed_is_repeated_once(price: Price) -> None:
 @pytest.mark.parametrize("fault", [SILENT, BROKEN])
 def test_a_call_that_was_caught_at_a_target_that_opened_moves_without_a_retry_to_pay(fault: Fault) -> None:
     """It waits where everything waits by now, and does not count as a retry: once, or load would multiply."""
-    purse = Purse(retries=1)
+    purse = Purse(retries=0)
     book = begun(3, purse=purse) >> Failed(0, fault, caught=True) << bad(0, fault) << StartAttempt(1, 1)
-    assert purse.asked == [(False, COST if fault.billed else 0)]
-    book = book >> Failed(1, BROKEN, caught=True) << bad(1, BROKEN) << GiveUp(worst([fault, BROKEN]))
-    assert purse.asked[1:] == [(True, 0)]
+    assert book >> Failed(1, BROKEN, caught=True) << bad(1, BROKEN) << GiveUp(worst([fault, BROKEN]))
+    assert (purse.moved, purse.asked) == (1, [(True, COST if fault.billed else 0), (True, 0)])
 
 
 def test_a_stream_that_was_caught_goes_on_without_a_retry_to_pay() -> None:
@@ -282,7 +281,7 @@ def test_a_stream_that_was_caught_goes_on_without_a_retry_to_pay() -> None:
     book = begun(2, on_cut=[RESUME]) >> FirstOutput(0) << Commit(0) << good(0)
     book = book >> Failed(0, LOST, follows=True, caught=True) << bad(0, LOST, Signal.INTEGRITY)
     assert book << StartAttempt(1, 1, Mode.RESUME)
-    assert book.purse.asked == [(False, COST)]
+    assert (book.purse.moved, book.purse.asked) == (1, [(True, COST)])
 
 
 # ---- hedging ---------------------------------------------------------------------------------------------------------
@@ -323,6 +322,17 @@ def test_what_one_of_two_lost_is_counted_when_the_other_answers() -> None:
     assert (book.execution.lost, book.purse.corrected) == ({0: COST}, [COST])
     book = hedged() >> Failed(1, LOST) << bad(1, LOST) >> Finished(0) << good(0) << Complete(0)
     assert (book.execution.lost, book.purse.corrected) == ({1: COST}, [COST])
+
+
+def test_what_one_of_two_lost_is_counted_however_the_call_ends() -> None:
+    """The other is refused, or the time is over; and what a stale connection cost before is not forgotten."""
+    book = hedged() >> Failed(1, LOST) << bad(1, LOST) >> Failed(0, BAD) << bad(0, BAD) << GiveUp(BAD)
+    assert (book.execution.lost, book.purse.corrected) == ({1: COST}, [COST])
+    book = hedged() >> Failed(0, LOST) << bad(0, LOST)
+    book.execution.lost[0] = COST
+    fault = deadline("total is 600 s", LOST.sentence())
+    assert book >> TimerFired(Timer.TOTAL) << CancelAttempt(1) << left(1, fault) << GiveUp(fault)
+    assert (book.execution.lost, book.purse.corrected) == ({0: 2 * COST}, [COST])
 
 
 def test_the_first_decides_whether_a_request_is_invalid() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hybridproxy.model.health import Key, backend_key, credential_key, region_key
 from hybridproxy.stores import marks as module
-from hybridproxy.stores.marks import KEPT, MAX_REASON, MAX_SECONDS, Mark, MarkKind, Marks, fits
+from hybridproxy.stores.marks import KEPT, MAX_REASON, MAX_SECONDS, SKEW, Mark, MarkKind, Marks, fits
 
 KEY = backend_key("a")
 WALL = 1_790_000_000.0
@@ -106,12 +106,24 @@ def test_of_two_words_in_one_millisecond_the_one_that_is_heard_holds(world: Worl
     assert world.marks.ban(KEY) is None
 
 
+@pytest.mark.parametrize("behind", [30.0, 2 * SKEW])
+def test_a_clock_that_is_behind_hears_a_mark_once(world: World, behind: float) -> None:
+    """A quarantine of a week ends later than any of its own marks; each time it was new would be an alert."""
+    mark = Mark(credential_key("a", "a#1"), MarkKind.QUARANTINE, "", WALL + MAX_SECONDS, int(WALL * 1000))
+    world.wall -= behind
+    heard = 0
+    for _ in range(60):
+        heard += world.marks.hear(mark)
+        world.wall += 0.5
+    assert heard == 1
+
+
 def test_what_is_heard_is_bounded_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mark for a thousand years is one for a week, and there are not more than so many."""
     version = int(WALL * 1000)
     assert world.marks.hear(Mark(KEY, MarkKind.DRAIN, "y" * 1000, 4e12, version))
     (mark,) = world.marks
-    assert (mark.until, len(mark.reason)) == (WALL + MAX_SECONDS, MAX_REASON)
+    assert (mark.until, len(mark.reason)) == (WALL + MAX_SECONDS + SKEW, MAX_REASON)
     monkeypatch.setattr(module, "MAX_MARKS", 1)
     assert not world.marks.hear(Mark(backend_key("b"), MarkKind.DRAIN, "", WALL + 60, version))
     assert world.marks.hear(Mark(KEY, MarkKind.DRAIN, "", WALL + 60, version + 1))
