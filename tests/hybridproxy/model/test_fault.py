@@ -140,7 +140,15 @@ def test_a_status_says_whose_doing_it_is(kind: FaultKind) -> None:
 
 
 def test_a_fault_is_told_in_one_sentence() -> None:
-    """Who, what, the status, and the upstream's words, each only where there is one."""
-    whole = Fault(FaultKind.THROTTLED, "slow down", "together-us", status=429)
-    assert whole.sentence() == "together-us: it is throttling us (HTTP 429): slow down"
+    """Who, what, the status, our words and the upstream's, each only where there is one."""
+    whole = Fault(FaultKind.THROTTLED, "for 7 s", "together-us", status=429, words="slow down")
+    assert whole.sentence() == "together-us: it is throttling us (HTTP 429): for 7 s; slow down"
+    assert Fault(FaultKind.THROTTLED, words="slow down").sentence() == "it is throttling us: slow down"
     assert Fault(FaultKind.CONNECT).sentence() == "it could not be reached"
+
+
+def test_the_log_gets_the_sentence_without_the_upstreams_words() -> None:
+    """They may repeat the prompt."""
+    whole = Fault(FaultKind.THROTTLED, "for 7 s", "together-us", status=429, words="slow down")
+    assert whole.logged() == "together-us: it is throttling us (HTTP 429): for 7 s"
+    assert Fault(FaultKind.INVALID_REQUEST, words="no such field").logged() == "the request was refused as invalid"
