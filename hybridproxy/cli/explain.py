@@ -15,6 +15,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter an option
     stream: Annotated[bool, typer.Option("--stream", help="The call is a stream.")] = False,
     needs: Annotated[list[str] | None, typer.Option(help="tools, vision or json_schema; may be repeated.")] = None,
     size: Annotated[int, typer.Option(min=0, help="Bytes of the body.")] = 0,
+    residency: Annotated[str, typer.Option(help="What the call demands: vpc, or as in {compute: [US]}.")] = "",
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> None:
@@ -39,7 +40,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one parameter an option
     running = Running(configuration.snapshot, configuration.settings, locator)
     described = {
         "tenant": tenant, "model": model, "address": address, "operation": operation, "stream": stream,
-        "needs": needs or [], "size": size,
+        "needs": needs or [], "size": size, **({"residency": residency} if residency else {}),
     }  # fmt: skip
     try:
         answer = decide(running, described, health=HEALTHY, now=0.0)

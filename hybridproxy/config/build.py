@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from geo.countries import CONTINENT_OF
@@ -31,8 +32,10 @@ from hybridproxy.model.backend import (
 )
 from hybridproxy.model.call import Capability
 from hybridproxy.model.price import UNKNOWN, price
+from hybridproxy.model.residency import NO_DEMAND, Promise, Residency, listed
 from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.sites import promise_of
 from hybridproxy.resilience.breaker import Rules
 
 
@@ -119,7 +122,41 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         pin=tuple(section.pin),
         timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
         region=section.region or _region(section, regions),
+        promise=promise_for(section),
     )
+
+
+def promise_for(section: BackendSection) -> Promise:
+    """Return what a backend promises: its site's words, and the operator's where these say more."""
+    own_address = section.base_url is not None or section.endpoints is not None
+    found = promise_of(section.provider, section.site or "", pinned=bool(section.pin), own_address=own_address)
+    own = section.promises
+    if own is None:
+        return found
+    compute, storage, retention = own.compute, own.storage, own.retention
+    return replace(
+        found,
+        compute=found.compute if compute is None else compute,
+        storage=found.storage if storage is None else storage,
+        retention=found.retention if retention is None else retention,
+        computes=found.computes if compute is None else f"computes in {listed(compute)}",
+        stores=found.stores if storage is None else f"keeps prompts in {listed(storage)}",
+        retains=found.retains
+        if retention is None
+        else f"keeps prompts for {retention} days"
+        if retention
+        else "keeps nothing",
+        evidence=own.evidence,
+        dated="",
+    )
+
+
+def residency_of(section: TenantSection) -> Residency:
+    """Return what a tenant's calls demand."""
+    wanted = section.residency
+    if wanted is None:
+        return NO_DEMAND
+    return Residency(wanted.vpc, wanted.compute, wanted.storage, wanted.retention)
 
 
 def _credential_id(backend: str, number: int, secret: str) -> str:
@@ -161,6 +198,7 @@ def _sovereign(backend: Backend) -> SovereignBackend:
         pin=backend.pin,
         timeouts=backend.timeouts,
         region=backend.region,
+        promise=backend.promise,
     )
 
 
@@ -207,7 +245,7 @@ def _tenant(name: str, section: TenantSection) -> Tenant:
     return Tenant(
         id=name,
         route=None if section.sovereign else section.route or DEFAULT,
-        sovereign=section.sovereign,
+        residency=residency_of(section),
         models=tuple(section.models),
         backends=None if section.backends is None else frozenset(section.backends),
         region=section.region,

@@ -11,14 +11,21 @@ from functools import cache
 from typing import Any
 
 from geo.networks import SPECIAL_NETWORKS, pack
+from hybridproxy.config.build import promise_for, residency_of
 from hybridproxy.config.check_backends import check_backend, located_endpoints
 from hybridproxy.config.context import DEFAULT, Context, Finding, check_filled, check_known, check_secret, is_file
 from hybridproxy.config.environment import literal_part
 from hybridproxy.config.mistakes import KeyPath, dotted
 from hybridproxy.config.schema import NOT_DONE_YET, BackendSection, ConfigurationFile, RedisSection, TenantSection
 from hybridproxy.config.values import suggestion
+from hybridproxy.model.residency import NO_DEMAND, Residency
 from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.residency.demand import EXPECTED
+from hybridproxy.routing.gate import resides
+
+MAX_FACTS = 5
+"""Backends of which a mistake names the fact that stands against a demand."""
 
 
 def check(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
@@ -138,6 +145,7 @@ def _tenants(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
         if tenant.region is not None:
             yield from check_known((*here, "region"), "region", tenant.region, context.names["regions"])
         yield from judge.sovereign(here, tenant) if tenant.sovereign else judge.ordinary(here, tenant)
+        yield from judge.residency(here, tenant)
 
 
 class _Tenants:
@@ -149,6 +157,7 @@ class _Tenants:
         self.route_known = cache(lambda name: name in context.names["routes"])
         self.covers = cache(lambda pattern: any(overlap(pattern, model) for model in context.names["models"]))
         self.inside = cache(self._inside)
+        self.facts = cache(self._facts)
         self.listed = {
             name: {backend for groups in route.regions.values() for group in groups for backend in group}
             for name, route in file.routes.items()
@@ -180,6 +189,29 @@ class _Tenants:
         whole = all(self.context.intact(path) for path in ((*here, "models"), ("models",), ("backends",)))
         if whole and not self.inside(tuple(tenant.models)):
             yield (*here, "residency"), "no vpc backend serves any of the tenant's models, so it could call nothing"
+
+    def residency(self, here: KeyPath, tenant: TenantSection) -> Iterator[Finding]:
+        """Refuse a demand that no backend can meet, with the facts that stand against it."""
+        demand, path = residency_of(tenant), (*here, "residency")
+        if tenant.residency is not None and demand == NO_DEMAND:
+            yield path, f"demands nothing: {EXPECTED}"
+        if demand in {NO_DEMAND, Residency(vpc=True)} or not self.context.intact(("backends",)):
+            return
+        facts = self.facts(demand, self._within_reach(tenant))
+        if facts:
+            yield path, f"no backend that the tenant may use meets it: {facts}"
+
+    def _within_reach(self, tenant: TenantSection) -> frozenset[str]:
+        if tenant.sovereign:
+            return frozenset(name for name, backend in self.file.backends.items() if backend.sovereign)
+        listed = self.listed.get(tenant.route or DEFAULT, set()) & self.file.backends.keys()
+        return frozenset(listed if tenant.backends is None else listed.intersection(tenant.backends))
+
+    def _facts(self, demand: Residency, backends: frozenset[str]) -> str:
+        """Return what stands against each backend, "" when one of them meets the demand or there is none."""
+        against = {name: resides(demand, promise_for(self.file.backends[name])) for name in sorted(backends)}
+        named = [f"{name} {fact}" for name, fact in against.items() if fact is not None]
+        return "" if len(named) < len(against) else "; ".join(named[:MAX_FACTS])
 
     def _inside(self, patterns: tuple[str, ...]) -> bool:
         return any(

@@ -16,6 +16,7 @@ from hybridproxy.config.values import (
     Cidr,
     Continent,
     Country,
+    Days,
     Digest,
     Duration,
     FamilyName,
@@ -26,6 +27,7 @@ from hybridproxy.config.values import (
     Name,
     OpenTime,
     Patience,
+    Places,
     Port,
     PositiveDuration,
     ProviderName,
@@ -38,6 +40,7 @@ from hybridproxy.config.values import (
 )
 from hybridproxy.model.backend import Trust
 from hybridproxy.model.snapshot import OnCut
+from hybridproxy.residency.demand import EXPECTED
 from hybridproxy.resilience.breaker import DEFAULT_RULES
 
 NOT_DONE_YET: Mapping[tuple[str, ...], str] = {
@@ -88,6 +91,14 @@ def _named(value: Any) -> Any:
 
 def _group(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _residency(value: Any) -> Any:
+    if value == "vpc":
+        return {"vpc": True}
+    if isinstance(value, str):
+        raise ValueError(EXPECTED)  # noqa: TRY004 - pydantic's own way
+    return value
 
 
 class Section(BaseModel):
@@ -208,6 +219,15 @@ class Price(Section):
     output: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
 
 
+class PromiseSection(Section):
+    """What an operator's contract says of a backend beyond what its site promises to everybody."""
+
+    compute: Places | None = None
+    storage: Places | None = None
+    retention: Days | None = None
+    evidence: str = Field(min_length=1, max_length=500)
+
+
 class BackendSection(Section):
     """One backend."""
 
@@ -225,6 +245,7 @@ class BackendSection(Section):
     allow_cidrs: list[Cidr] = []
     tls: TlsSection = TlsSection()
     insecure: bool = False
+    promises: PromiseSection | None = None
     pin: list[Name] = []
 
     @property
@@ -284,13 +305,23 @@ class LedgerSection(Section):
     path: str
 
 
+class ResidencySection(Section):
+    """Where a tenant's calls may be worked on and kept; `vpc`: on the operator's own machines only."""
+
+    vpc: bool = False
+    compute: Places | None = None
+    storage: Places | None = None
+    retention: Days | None = None
+
+
 class TenantSection(Section):
     """One tenant."""
 
     keys: list[Digest] = Field(max_length=256, json_schema_extra={"minItems": 1})
     route: Name | None = None
     residency: Annotated[
-        Literal["vpc"] | None, PlainValidator(_only("vpc", dict), json_schema_input_type=Literal["vpc"])
+        ResidencySection | None,
+        BeforeValidator(_residency, json_schema_input_type=Literal["vpc"] | ResidencySection),
     ] = None
     models: list[ModelPattern] = Field(["*"], min_length=1, max_length=1000)
     region: Name | None = None
@@ -301,7 +332,7 @@ class TenantSection(Section):
     @property
     def sovereign(self) -> bool:
         """Whether its calls may reach VPC backends only."""
-        return self.residency is not None
+        return self.residency is not None and self.residency.vpc
 
 
 class ConfigurationFile(Section):

@@ -19,6 +19,7 @@ from hybridproxy.families import FAMILIES
 from hybridproxy.model.backend import Endpoint
 from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.residency.demand import days, places
 
 MAX_DURATION = 86_400.0
 """Seconds; a day is longer than any call, connection or drain."""
@@ -166,6 +167,14 @@ def country(value: Any) -> str:
     return value
 
 
+def countries(value: Any) -> frozenset[str]:
+    """Return the countries that a list of codes and `EU` stands for."""
+    found = places(value)
+    for code in found:
+        country(code)
+    return found
+
+
 def continent(value: Any) -> str:
     """Return a continent's code."""
     known = sorted(set(CONTINENT_OF.values()))
@@ -283,6 +292,21 @@ Hedge = Annotated[
 ]
 BodySize = Annotated[int, PlainValidator(body_size, json_schema_input_type=Annotated[int, Field(ge=1)] | str)]
 Weight = Annotated[float, PlainValidator(weight, json_schema_input_type=Annotated[float, Field(gt=0, le=1e6)])]
+Days = Annotated[
+    int,
+    PlainValidator(
+        days, json_schema_input_type=Annotated[str, Field(pattern=r"^(none|[0-9]{1,4}d)$", examples=["none", "30d"])]
+    ),
+]
+Places = Annotated[
+    frozenset[str],
+    PlainValidator(
+        countries,
+        json_schema_input_type=Annotated[
+            list[Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["US", "EU"])]], Field(min_length=1)
+        ],
+    ),
+]
 Port = Annotated[int, PlainValidator(port, json_schema_input_type=_PortText)]
 Workers = Annotated[int | None, PlainValidator(workers, json_schema_input_type=int | str)]
 Cidr = Annotated[str, PlainValidator(network, json_schema_input_type=str)]

@@ -8,6 +8,7 @@ from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.health import Health
 from hybridproxy.model.plan import Plan, Refusal
+from hybridproxy.residency.demand import parse_demand
 from hybridproxy.routing.decision import decision
 from hybridproxy.routing.plan import plan, plan_sovereign
 
@@ -22,7 +23,7 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
     Args:
         running: the configuration.
         described: `tenant`, `model`, and where they matter `address` (the client's), `operation` (chat), `stream`
-            (false), `needs` (list of capabilities), `size` (bytes of the body).
+            (false), `needs` (list of capabilities), `size` (bytes of the body), `residency` (as in the header).
         health: the targets that are not fit.
         now: seconds on the clock of `health`.
 
@@ -38,6 +39,7 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
         operation = Operation(_text(described, "operation", Operation.CHAT.value))
         needs = frozenset(Capability(need) for need in described.get("needs") or ())
         size = int(described.get("size") or 0)
+        demands = parse_demand(_text(described, "residency")) if "residency" in described else None
     except (ValueError, TypeError) as error:
         raise ExplainError(str(error)) from None
     call = Call(
@@ -50,8 +52,8 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
         size=size,
         body={"prompt": "x" * min(size, 1 << 24)},
     )
-    caller = Caller(tenant, location, tenant.region or region)
-    make = plan_sovereign if tenant.sovereign else plan
+    caller = Caller(tenant, location, tenant.region or region, demands)
+    make = plan_sovereign if caller.sovereign else plan
     chosen: Plan[Any] | Refusal = make(call, caller, running.snapshot, health, now, random.Random(0))  # noqa: S311
     answer = decision(call.model, caller, chosen.candidates)
     if isinstance(chosen, Refusal):

@@ -12,6 +12,7 @@ What the pipeline does not know: HTTP towards the caller (ingress), sockets towa
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Final
 
 from hybridproxy.dialects import openai
@@ -33,9 +34,11 @@ from hybridproxy.model.caller import Caller
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Plan, Refusal
+from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, OnCut
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
+from hybridproxy.residency.demand import DemandError, parse_demand
 from hybridproxy.resilience.continuation import replayable, resumable
 from hybridproxy.resilience.deadline import shortened
 from hybridproxy.resilience.terms import Terms
@@ -43,6 +46,7 @@ from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
 
 GONE: Final = 499
+RESIDENCY: Final = "x-hybridproxy-residency"
 
 
 @value
@@ -58,6 +62,7 @@ class Arrival:
         explain: the caller wants the decision in a header.
         silence: seconds the caller bears without a byte, None: it did not say.
         whole: seconds it gives the whole call, None: it did not say.
+        residency: what the call demands of whoever works on it, in the caller's words; of several all hold.
         body: reads the body, within the bounds; raises `openai.RequestError` or `BodyError`.
 
     """
@@ -71,6 +76,7 @@ class Arrival:
     body: Callable[[], Awaitable[bytes]]
     silence: float | None = None
     whole: float | None = None
+    residency: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -179,6 +185,8 @@ class Gateway:
         caller = record.caller = Caller(tenant, location, tenant.region or region)
 
         try:
+            if arrival.residency:
+                caller = record.caller = replace(caller, demands=_demands(arrival.residency))
             call = openai.decode_request(arrival.operation, await arrival.body())
         except openai.RequestError as error:
             return request_error_reply(error)
@@ -199,7 +207,7 @@ class Gateway:
             return None
         headers = asked.headers(driver.backend, driver.execution.attempts)
         if driver.fault is not None:
-            return fault_reply(driver.fault, headers, sovereign=tenant.sovereign)
+            return fault_reply(driver.fault, headers, sovereign=caller.sovereign)
         assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
         return Reply(200, driver.result.answer, headers)
 
@@ -210,7 +218,7 @@ class Gateway:
         parts, now = self._parts, self._now()
         health, rng = parts.health.view, parts.rng
         allowance = parts.allowances.of(caller.tenant.id, now)
-        if caller.tenant.sovereign:
+        if caller.sovereign:
             inside = plan_sovereign(call, caller, running.snapshot, health, now, rng)
             asked.candidates = inside.candidates
             if isinstance(inside, Refusal):
@@ -294,6 +302,13 @@ class Gateway:
             hedged=record.hedged,
             seams=tuple(record.seams),
         )
+
+
+def _demands(texts: Sequence[str]) -> Residency:
+    try:
+        return reduce(Residency.raised, map(parse_demand, texts))
+    except DemandError as error:
+        raise openai.RequestError(f"{RESIDENCY}: {error}", param=RESIDENCY, code="invalid_residency") from None
 
 
 _RECOVERS: Final[dict[OnCut, Callable[[Call], bool]]] = {

@@ -84,12 +84,12 @@ def fault_reply(fault: Fault, headers: dict[str, str], *, sovereign: bool = Fals
     """
     facts = fault.facts
     headers["x-should-retry"] = "false"
+    status = 503 if sovereign and facts.type == "upstream_error" else facts.status
     wait = fault.retry_after
-    if wait is None and facts.status in {429, 503}:
+    if wait is None and status in {429, 503}:
         wait = fault.cool_off or COME_BACK
     if wait is not None:
         headers["retry-after"] = _seconds(wait)
-    status = 503 if sovereign and facts.type == "upstream_error" else facts.status
     return error_reply(status, fault.sentence(), type_=facts.type, code=facts.code, headers=headers)
 
 

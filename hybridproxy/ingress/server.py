@@ -11,7 +11,7 @@ import orjson
 from multidict import istr
 
 from hybridproxy.dialects import openai
-from hybridproxy.gateway.pipeline import Arrival, Gateway
+from hybridproxy.gateway.pipeline import RESIDENCY, Arrival, Gateway
 from hybridproxy.gateway.reply import Reply, error_reply, unauthorized
 from hybridproxy.ingress.body import read_body
 from hybridproxy.ingress.connection import Request, Server
@@ -27,6 +27,7 @@ MODELS: Final = tuple(root + "/models" for root in ROOTS)
 
 EXPLAIN: Final = istr("x-hybridproxy-explain")
 SILENCE, WHOLE = istr("x-stainless-read-timeout"), istr("x-request-timeout")
+_RESIDENCY: Final = istr(RESIDENCY)
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -79,6 +80,7 @@ class Ingress:
             body=partial(read_body, request, listen),
             silence=seconds(request.headers.get(SILENCE)),
             whole=seconds(request.headers.get(WHOLE)),
+            residency=values(request, _RESIDENCY),
         )
 
     def _other(self, request: Request, path: str, query: str) -> Reply:

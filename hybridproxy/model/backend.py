@@ -9,6 +9,7 @@ from dataclasses import field
 from enum import Enum
 from typing import TypeVar
 
+from hybridproxy.model.residency import NO_PROMISE, Promise
 from hybridproxy.model.value import value
 
 
@@ -112,6 +113,7 @@ class Backend:
         pin: providers behind an aggregator that may be used, empty: all.
         timeouts: its own timeouts.
         region: the region its endpoint lies in, which an operator may evacuate; "" where nobody said.
+        promise: where it computes, and what it keeps.
 
     """
 
@@ -127,6 +129,7 @@ class Backend:
     pin: tuple[str, ...] = ()
     timeouts: TimeoutOverrides = _NO_OVERRIDES
     region: str = ""
+    promise: Promise = NO_PROMISE
 
 
 @value
@@ -147,6 +150,7 @@ class SovereignBackend:
     pin: tuple[str, ...] = ()
     timeouts: TimeoutOverrides = _NO_OVERRIDES
     region: str = ""
+    promise: Promise = NO_PROMISE
 
 
 B = TypeVar("B", Backend, SovereignBackend)

@@ -8,6 +8,7 @@ from typing import Any
 from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
 from hybridproxy.model.call import Capability
 from hybridproxy.model.price import UNKNOWN, Price
+from hybridproxy.model.residency import NO_DEMAND, Residency
 from hybridproxy.model.value import value
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -99,7 +100,7 @@ class Tenant:
     Attributes:
         id: the operator's name for it.
         route: the route its calls take, None for a sovereign tenant, whose route is every VPC backend.
-        sovereign: its calls reach VPC backends or nothing.
+        residency: what its calls demand of whoever works on them.
         models: name patterns it may use (`*` stands for anything).
         backends: backends it may use, None: all that its route lists.
         region: the region it is served as, wherever the caller is; None: where the caller is.
@@ -108,10 +109,15 @@ class Tenant:
 
     id: str
     route: str | None
-    sovereign: bool = False
+    residency: Residency = NO_DEMAND
     models: tuple[str, ...] = ("*",)
     backends: frozenset[str] | None = None
     region: str | None = None
+
+    @property
+    def sovereign(self) -> bool:
+        """Whether its calls reach VPC backends or nothing."""
+        return self.residency.vpc
 
 
 @dataclass(frozen=True, slots=True, eq=False)

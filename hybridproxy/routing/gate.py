@@ -10,6 +10,7 @@ from itertools import chain
 from hybridproxy.families import FAMILIES
 from hybridproxy.families.family import TokenEstimate, estimate_tokens
 from hybridproxy.model.call import Call
+from hybridproxy.model.residency import Promise, Residency, listed
 from hybridproxy.model.snapshot import Model, Served, Snapshot, Tenant
 from hybridproxy.providers.provider import Provider
 
@@ -80,6 +81,20 @@ def allows(call: Call, model: Model, served: Served, provider: Provider) -> str 
     if served.streams_only and not call.stream:
         return "answers only as a stream"
     return None if served.context is None else _window(call, model, served.context)
+
+
+def resides(demand: Residency, promise: Promise) -> str | None:
+    """Return the fact about a site that stands against a demand, None when nothing does."""
+    for noun, wanted, given, says in (
+        ("computed", demand.compute, promise.compute, promise.computes),
+        ("kept", demand.storage, frozenset[str]() if promise.retention == 0 else promise.storage, promise.stores),
+    ):
+        if wanted is not None and (given is None or not given <= wanted):
+            return f"{says}; the call may be {noun} in {listed(wanted)} only"
+    days = demand.retention
+    if days is not None and (promise.retention is None or promise.retention > days):
+        return f"{promise.retains}; the call may be kept {f'for {days} days at most' if days else 'nowhere'}"
+    return None
 
 
 TOO_LONG = "input too long: "

@@ -43,11 +43,11 @@ def plan(
         rng: chance.
 
     Raises:
-        ValueError: the tenant is sovereign.
+        ValueError: the call is sovereign.
 
     """
-    if caller.tenant.sovereign:
-        raise ValueError("a sovereign tenant's call is planned by plan_sovereign")
+    if caller.sovereign:
+        raise ValueError("a sovereign call is planned by plan_sovereign")
     ways = general_ways(snapshot, caller, call.model)
     return ways if isinstance(ways, Refusal) else _choose(call, ways, health, now, rng)
 
@@ -58,11 +58,11 @@ def plan_sovereign(
     """Return the attempts a sovereign tenant's call may make: VPC backends with the model, wherever the caller is.
 
     Raises:
-        ValueError: the tenant is not sovereign.
+        ValueError: the call is not sovereign.
 
     """
-    if not caller.tenant.sovereign:
-        raise ValueError("only a sovereign tenant's call is planned by plan_sovereign")
+    if not caller.sovereign:
+        raise ValueError("only a sovereign call is planned by plan_sovereign")
     ways = sovereign_ways(snapshot, caller, call.model)
     return ways if isinstance(ways, Refusal) else _choose(call, ways, health, now, rng)
 

@@ -67,7 +67,8 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
     """Return the ways of an ordinary tenant's call for a model by this name, or why there is none."""
     tenant, region = caller.tenant, caller.region
     mainland = caller.location.country == REFUSED_COUNTRY
-    key = ("general", tenant.route, tenant.backends, tenant.models, region, mainland, name)
+    demand = caller.residency
+    key = ("general", tenant.route, tenant.backends, tenant.models, region, mainland, demand, name)
     known: Ways[Backend] | None = snapshot.memo.get(key)
     if known is not None:
         return known
@@ -94,6 +95,8 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
                 dropped.append(Candidate(backend, kept=False, reason="not among the tenant's backends"))
             elif served is None:
                 dropped.append(Candidate(backend, kept=False, reason="does not serve the model"))
+            elif against := gate.resides(demand, snapshot.backends[backend].promise):
+                dropped.append(Candidate(backend, kept=False, reason=against))
             else:
                 ways.append(_way(snapshot.backends[backend], model, served, name, route.handling, where))
         if ways:
@@ -103,8 +106,9 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
 
 
 def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[SovereignBackend] | Refusal:
-    """Return the ways of a sovereign tenant's call: every VPC backend with the model, wherever the caller is."""
-    key = ("sovereign", caller.tenant.backends, caller.tenant.models, name)
+    """Return the ways of a sovereign call: every VPC backend with the model, wherever the caller is."""
+    demand = caller.residency
+    key = ("sovereign", caller.tenant.backends, caller.tenant.models, demand, name)
     known: Ways[SovereignBackend] | None = snapshot.memo.get(key)
     if known is not None:
         return known
@@ -117,9 +121,11 @@ def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Sovere
     for served in {served.backend: served for served in model.served_by}.values():
         backend = snapshot.sovereign.get(served.backend)
         if backend is None:
-            dropped += _drop([served.backend], "outside the VPC; the tenant is sovereign")
+            dropped += _drop([served.backend], "outside the VPC; the call is sovereign")
         elif allowed is not None and backend.id not in allowed:
             dropped += _drop([backend.id], "not among the tenant's backends")
+        elif against := gate.resides(demand, backend.promise):
+            dropped += _drop([backend.id], against)
         else:
             ways.append(_way(backend, model, served, name, handling, "inside the VPC"))
     return _remember(snapshot, key, Ways(model, (tuple(ways),), tuple(dropped), handling))

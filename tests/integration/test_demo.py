@@ -122,7 +122,7 @@ def test_the_tour_goes_as_promised_and_leaves_nothing_behind(tmp_path: Path) -> 
         "503 from vpc, region europe, attempts 2",
         "403 from the proxy itself, region china, attempts 0",
         "upstream_cut",
-        "outside the VPC; the tenant is sovereign",
+        "outside the VPC; the call is sovereign",
         "9/9  Singapore is cut off, and comes back",
         "Singapore is cut off: connections break, new ones are refused.",
         "breaker   open: 5 faults in a row: it could not be reached",

@@ -8,6 +8,7 @@ from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBa
 from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.plan import Target
+from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
 
 SINGAPORE = Location("SG", "AS", "database", "country")
@@ -85,7 +86,7 @@ def snapshot(
 
 
 SHOP = Tenant("shop", "default")
-BANK = Tenant("bank", None, sovereign=True)
+BANK = Tenant("bank", None, Residency(vpc=True))
 
 
 def caller(tenant: Tenant = SHOP, *, location: Location = SINGAPORE, region: str | None = "asia") -> Caller:

@@ -11,6 +11,7 @@ from hybridproxy.config.settings import Admin, Configuration, Geo, Redis
 from hybridproxy.model.backend import Credential, Endpoint, SovereignBackend, TimeoutOverrides, Timeouts, Trust
 from hybridproxy.model.call import Capability
 from hybridproxy.model.price import UNKNOWN, Price
+from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, OnCut, Prefer, Served, Tenant
 from hybridproxy.resilience.breaker import DEFAULT_RULES, Rules
 
@@ -31,7 +32,7 @@ def test_the_contracts_example_becomes_the_snapshot_it_describes(product: Path, 
     assert route.regions["asia"] == (("dashscope-sg",), ("openrouter-us",))
     assert route.regions["china"] == ()
     assert (route.prefer, route.handling) == (Prefer.ORDER, Handling(Timeouts(), 0.0, (OnCut.ERROR,), 0.0))
-    assert snapshot.tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, sovereign=True)}
+    assert snapshot.tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, Residency(vpc=True))}
     assert snapshot.keys[bytes.fromhex("51aa" * 16)] is snapshot.tenants["bank"]
 
 

@@ -245,6 +245,37 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ],
     ),
     (
+        {
+            "backends": '{a: {provider: dashscope, site: singapore, api_key: "${DASHSCOPE_API_KEY}"}}',
+            "tenants": "{t: {keys: ['%D'], residency: {compute: [US, EU]}}}",
+        },
+        [
+            "5:109: tenants.t.residency: no backend that the tenant may use meets it: a computes anywhere outside mainland China; the call may be computed in EU, US only"
+        ],
+    ),
+    (
+        {
+            "backends": '{a: {provider: vllm, trust: vpc, endpoints: ["https://10.0.0.1"], allow_cidrs: [10.0.0.0/8]}}',
+            "tenants": "{t: {keys: ['%D'], residency: {vpc: true, storage: [US]}}}",
+        },
+        [
+            "5:109: tenants.t.residency: no backend that the tenant may use meets it: a does not say where it keeps prompts; the call may be kept in US only"
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], residency: {}}}"},
+        [
+            "5:109: tenants.t.residency: demands nothing: expected vpc, or as in {compute: [US], storage: [US], retention: none}"
+        ],
+    ),
+    (
+        {
+            "backends": '{a: {provider: openrouter, api_key: "${OPENROUTER_API_KEY}", promises: {retention: none}}}',
+            "tenants": "{t: {keys: ['%D'], residency: {retention: none}}}",
+        },
+        ["2:72: backends.a.promises.evidence: is required"],
+    ),
+    (
         {"admin": '{token: "${HYBRIDPROXY_ADMIN_TOKEN}", port: 8080}'},
         ["6:52: admin.port: the admin port may not be the data port"],
     ),

@@ -282,12 +282,21 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ],
     ),
     (
-        {"tenants": "{t: {keys: ['%D'], residency: {compute: [US]}}}"},
-        ["5:109: tenants.t.residency: not available in this version: only vpc is"],
+        {"tenants": "{t: {keys: ['%D'], residency: {compute: [us], retention: no}}}"},
+        [
+            "5:119: tenants.t.residency.compute: expected a list of ISO 3166-1 country codes in capitals, or EU",
+            "5:136: tenants.t.residency.retention: expected none, or days as in 30d",
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], residency: {compute: [XX]}}}"},
+        ["5:119: tenants.t.residency.compute: expected an ISO 3166-1 country code in capitals, such as SG"],
     ),
     (
         {"tenants": "{t: {keys: ['%D'], residency: eu}}"},
-        ["5:109: tenants.t.residency: expected vpc"],
+        [
+            "5:109: tenants.t.residency: expected vpc, or as in {compute: [US], storage: [US], retention: none}",
+        ],
     ),
 ]
 

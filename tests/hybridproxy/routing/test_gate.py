@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridproxy.model.call import Capability, Operation
+from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Served, Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.routing import gate
@@ -104,7 +105,7 @@ def test_a_tenant_sees_the_models_it_can_reach() -> None:
     assert gate.usable_models(config, Tenant("t", "default", models=("t*",))) == ["two"]
     assert gate.usable_models(config, Tenant("t", "default", backends=frozenset({"a"}))) == ["one"]
     assert gate.usable_models(config, BANK) == ["three"]
-    assert gate.usable_models(config, Tenant("b", None, sovereign=True, backends=frozenset({"other"}))) == []
+    assert gate.usable_models(config, Tenant("b", None, Residency(vpc=True), backends=frozenset({"other"}))) == []
 
 
 # ---- one backend, one call -------------------------------------------------------------------------------------------

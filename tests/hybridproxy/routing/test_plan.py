@@ -24,6 +24,7 @@ from hybridproxy.model.health import (
     region_key,
 )
 from hybridproxy.model.plan import Plan, Refusal, RefusalKind
+from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.routing import gate
@@ -277,7 +278,7 @@ def test_an_unknown_model_is_refused_for_everybody(planner: Any) -> None:
 def test_a_sovereign_tenants_call_cannot_be_planned_as_an_ordinary_one() -> None:
     """Nor the other way round: the mistake stops at once instead of leading somewhere."""
     config = snapshot(backends=TRIO, models=[QWEN], regions=ASIA)
-    lost = Tenant("bank", "default", sovereign=True)
+    lost = Tenant("bank", "default", Residency(vpc=True))
     with pytest.raises(ValueError, match="plan_sovereign"):
         plan(call(), caller(lost), config, HEALTHY, 0.0, random.Random(1))
     with pytest.raises(ValueError, match="only a sovereign"):
@@ -419,7 +420,7 @@ def test_a_sovereign_call_reaches_the_vpc_or_nothing(
     config: Snapshot, asked: Any, place: tuple[Location, str | None], rights: Any, health: Health, seed: int
 ) -> None:
     """Whatever the place, the route, the health: no third party, no refusal by region, a reason for each backend."""
-    who = Caller(Tenant("bank", None, sovereign=True, backends=rights), *place)
+    who = Caller(Tenant("bank", None, Residency(vpc=True), backends=rights), *place)
     chosen = plan_sovereign(asked, who, config, health, 10.0, random.Random(seed))
     assert chosen == plan_sovereign(asked, who, config, health, 10.0, random.Random(seed))
     assert sorted(c.backend for c in chosen.candidates) == sorted(s.backend for s in config.models["qwen"].served_by)

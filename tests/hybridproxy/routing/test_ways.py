@@ -8,6 +8,7 @@ from geo.location import Location
 from hybridproxy.model.backend import TimeoutOverrides, Timeouts
 from hybridproxy.model.plan import Refusal, RefusalKind
 from hybridproxy.model.price import price
+from hybridproxy.model.residency import Promise, Residency
 from hybridproxy.model.snapshot import Served, Snapshot, Tenant
 from hybridproxy.routing.ways import MAX_LISTED, MAX_MEMO, Ways, general_ways, sovereign_ways
 from tests.support.make import BANK, CHINA, NOWHERE, SHOP, backend, caller, model, snapshot, sovereign
@@ -127,7 +128,7 @@ def test_a_sovereign_tenant_gets_the_vpc_wherever_it_is(location: Location, regi
     ways = sovereign_ways(config(asia=[["a"]], china=[]), who, "qwen")
     assert isinstance(ways, Ways)
     assert [[way.kept.backend for way in group] for group in ways.groups] == [["vpc"]]
-    assert set(reasons(ways).values()) == {"outside the VPC; the tenant is sovereign"}
+    assert set(reasons(ways).values()) == {"outside the VPC; the call is sovereign"}
     assert set(reasons(ways)) == {"a", "b"}
 
 
@@ -184,3 +185,56 @@ def test_names_that_a_wildcard_covers_cannot_fill_the_memory() -> None:
     for i in range(MAX_MEMO + 10):
         general_ways(made, caller(), f"name-{i}")
         assert len(made.memo) <= MAX_MEMO
+
+
+# ---- residency -------------------------------------------------------------------------------------------------------
+
+US = frozenset({"US"})
+AMERICAN = Promise(US, US, 0, computes="computes in US")
+
+
+def test_a_demand_drops_what_does_not_promise_enough_and_says_why() -> None:
+    """Before health is looked at; who says nothing does not meet it."""
+    backends = [dataclasses.replace(A, promise=AMERICAN), B]
+    made = snapshot(backends=backends, models=[QWEN], regions={"asia": [["a"], ["b"]]})
+    tenant = Tenant("t", "default", Residency(compute=US))
+    ways = general_ways(made, caller(tenant), "qwen")
+    assert isinstance(ways, Ways)
+    assert [[way.kept.backend for way in group] for group in ways.groups] == [["a"]]
+    assert reasons(ways)["b"] == "does not say where it computes; the call may be computed in US only"
+
+
+def test_a_call_may_demand_more_than_its_tenant_and_no_less() -> None:
+    """Each demand has ways of its own, whatever was asked for before."""
+    backends = [dataclasses.replace(A, promise=AMERICAN), B]
+    made = snapshot(backends=backends, models=[QWEN], regions={"asia": [["a"], ["b"]]})
+    kept = {}
+    for demands in (None, Residency(), Residency(compute=US), Residency(compute=frozenset({"SG"}))):
+        for tenant in (SHOP, Tenant("t", "default", Residency(retention=0))):
+            ways = general_ways(made, dataclasses.replace(caller(tenant), demands=demands), "qwen")
+            assert isinstance(ways, Ways)
+            kept[tenant.id, demands] = [way.kept.backend for group in ways.groups for way in group]
+    assert kept["shop", None] == kept["shop", Residency()] == ["a", "b"]
+    assert kept["shop", Residency(compute=US)] == kept["t", None] == kept["t", Residency()] == ["a"]
+    assert kept["t", Residency(compute=frozenset({"SG"}))] == []
+
+
+def test_an_ordinary_tenants_call_may_be_sovereign() -> None:
+    """It demands the VPC: then it has the sovereign ways, within the tenant's rights, and no others."""
+    who = dataclasses.replace(caller(), demands=Residency(vpc=True))
+    assert who.sovereign
+    ways = sovereign_ways(config(asia=[["a"]]), who, "qwen")
+    assert isinstance(ways, Ways)
+    assert [[way.kept.backend for way in group] for group in ways.groups] == [["vpc"]]
+    assert set(reasons(ways).values()) == {"outside the VPC; the call is sovereign"}
+
+
+def test_a_vpc_that_does_not_say_where_it_stands_meets_no_country() -> None:
+    """Sovereign and in the US: the operator has to say that of its machines."""
+    tenant = Tenant("bank", None, Residency(vpc=True, compute=US))
+    for promise, kept in ((Promise(), 0), (AMERICAN, 1)):
+        inside = dataclasses.replace(sovereign("vpc"), promise=promise)
+        made = snapshot(backends=[VPC], inside=[inside], models=[QWEN])
+        ways = sovereign_ways(made, caller(tenant), "qwen")
+        assert isinstance(ways, Ways)
+        assert len(ways.groups[0]) == kept
