@@ -2,7 +2,7 @@
 
 import typer
 
-from hybridproxy.cli import check, demo, explain, geo, key, models, orders, reload, serve, simulate, state
+from hybridproxy.cli import check, demo, explain, geo, key, models, orders, reload, residency, serve, simulate, state
 
 app = typer.Typer(
     help="One endpoint for Qwen in Asia, North America and your own VPC.",
@@ -16,6 +16,7 @@ for module in (demo, simulate, serve, check, explain, geo, models, reload, state
 for order in orders.ORDERS:
     app.command()(order)
 app.add_typer(key.app, name="key")
+app.add_typer(residency.app, name="residency")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ with what the earlier ones left standing, so that one run finds all there is to 
 """
 
 import copy
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -20,6 +21,7 @@ from hybridproxy.config.schema import ConfigurationFile
 from hybridproxy.config.settings import Configuration
 from hybridproxy.config.sources import Sources, read_sources
 from hybridproxy.config.values import suggestion
+from hybridproxy.residency.proof import prove
 
 _KEY = "[key]"
 """What pydantic puts at the end of a path when it means the key."""
@@ -76,9 +78,13 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
                 sources.refuse(_as_written(where, sources.data), message)
     if file is None or sources.mistakes:
         raise ConfigError(sources.complete())
+    snapshot = snapshot_of(file, path.parent)
+    proof = prove(snapshot, random.Random(0), failures=False)  # noqa: S311 - only the order within groups
+    if proof.violations:
+        raise ConfigError([sources.note(("tenants", v.case.tenant), f"residency: {v}") for v in proof.violations])
     warnings = [*sources.warnings, *(sources.note(where, message) for where, message in warn(file, sources.data))]
     return Configuration(
-        snapshot=snapshot_of(file, path.parent),
+        snapshot=snapshot,
         settings=settings_of(file, path.parent),
         warnings=tuple(map(str, warnings)),
         sources=tuple(sources.paths),

@@ -87,4 +87,7 @@ def promise_of(provider: str, site: str, *, pinned: bool, own_address: bool) -> 
     """
     found = NO_PROMISE if own_address and not site else SITES.get((provider, site), NO_PROMISE)
     pins = PINNED.get(provider) if pinned else None
-    return found if pins is None else replace(found, retention=pins.retention, retains=pins.retains)
+    if pins is None:
+        return found
+    source = found if found.evidence else pins
+    return replace(found, retention=pins.retention, retains=pins.retains, evidence=source.evidence, dated=source.dated)

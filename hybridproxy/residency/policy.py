@@ -1,0 +1,38 @@
+"""One hash for all that decides where calls may go, so that a record, a proof and a configuration can be compared."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from hybridproxy.model.snapshot import Snapshot
+
+_SECRET = {"credentials", "keys", "memo"}
+
+
+def policy_hash(snapshot: Snapshot) -> str:
+    """Return the SHA-256 of a configuration's policy, in hex: the same for the same policy, whatever order it has.
+
+    Keys and tenants' digests are not in it: who may call is no part of where a call may go.
+    """
+    parts = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
+    text = json.dumps(_plain({name: part for name, part in parts.items() if name not in _SECRET}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(part: Any) -> Any:
+    """Return a value as JSON can hold it; sets are sorted, the order of lists is kept."""
+    if isinstance(part, Mapping):
+        return {str(key): _plain(inner) for key, inner in part.items()}
+    if isinstance(part, set | frozenset):
+        return sorted(map(str, map(_plain, part)))
+    if isinstance(part, list | tuple):
+        return [_plain(inner) for inner in part]
+    if isinstance(part, Enum):
+        return part.value
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        fields = [field.name for field in dataclasses.fields(part) if field.name not in _SECRET]
+        return {name: _plain(getattr(part, name)) for name in fields}
+    return part

@@ -1,0 +1,44 @@
+"""The hash of a policy: the same for the same policy, another for another."""
+
+import dataclasses
+from typing import Any
+
+from hybridproxy.model.residency import Residency
+from hybridproxy.model.snapshot import Snapshot, Tenant
+from hybridproxy.residency.policy import policy_hash
+from tests.support.make import backend, model, snapshot, sovereign
+
+
+def made(**changes: Any) -> Snapshot:
+    """A small configuration with one tenant, and something changed in it."""
+    config = snapshot(
+        backends=[backend("a"), backend("b")], inside=[sovereign("vpc")], models=[model("qwen", {"a": "x"})],
+        regions={"asia": [["a"], ["b"]]},
+    )  # fmt: skip
+    return dataclasses.replace(config, **{"tenants": {"shop": Tenant("shop", "default")}, **changes})
+
+
+def test_it_is_that_of_the_policy_whatever_order_it_is_written_in() -> None:
+    """And whatever was worked out from it since."""
+    one, other = made(), made(backends={"b": backend("b"), "a": backend("a")})
+    other.memo["worked out"] = 1
+    assert policy_hash(one) == policy_hash(other)
+    assert len(policy_hash(one)) == 64
+
+
+def test_whatever_decides_where_calls_go_changes_it() -> None:
+    """A tenant's demand, a backend's network, the order of a route."""
+    hashes = {
+        policy_hash(made()),
+        policy_hash(made(tenants={"shop": Tenant("shop", "default", Residency(compute=frozenset({"US", "CA"})))})),
+        policy_hash(made(sovereign={"vpc": dataclasses.replace(sovereign("vpc"), allow_cidrs=("10.0.0.0/8",))})),
+        policy_hash(made(backends={"a": backend("a"), "b": dataclasses.replace(backend("b"), pin=("x",))})),
+        policy_hash(snapshot(backends=[backend("a"), backend("b")], regions={"asia": [["b"], ["a"]]})),
+    }
+    assert len(hashes) == 5
+
+
+def test_keys_are_no_part_of_it() -> None:
+    """It goes into records and proofs that many read; and a new key is no new policy."""
+    keys = made(keys={b"x": Tenant("shop", "default")}, backends={"a": backend("a", keys=2), "b": backend("b")})
+    assert policy_hash(keys) == policy_hash(made())
