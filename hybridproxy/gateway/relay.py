@@ -13,7 +13,7 @@ import orjson
 from hybridproxy.dialects.openai import Event, StreamTap, read_answer, without_usage
 from hybridproxy.dialects.overlap import DiffersError
 from hybridproxy.dialects.seam import Said, Seam
-from hybridproxy.dialects.sse import EventTooLongError, Splitter
+from hybridproxy.dialects.sse import EventTooLongError, Splitter, data_of
 from hybridproxy.model.call import Call
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
@@ -79,6 +79,7 @@ class Attempt:
         self.exchange: Exchange | None = None
         self._provider = PROVIDERS[target.backend.provider]
         self._secret = target.credential.secret
+        self._pins: tuple[str, ...] = target.backend.pin if self._provider.answered_by else ()
         self._operation = call.operation  # and not the call: its body need not live as long as the answer
         self._wants_usage = call.wants_usage
         self._post = post
@@ -186,6 +187,8 @@ class AnswerAttempt(Attempt):
             self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
         elif answer.error is not None:
             self._fail(self._error(answer.error, billed=answer.text > 0))
+        elif self._pins and self._provider.is_pinned(self._parsed(), self._pins) is False:
+            self._fail(self._fault(FaultKind.UNPINNED, ""))
         else:
             self.usage, self.text = answer.usage, answer.text
             self._finish()
@@ -260,6 +263,9 @@ class StreamAttempt(Attempt):
         output = False
         fault: Fault | None = None
         for event, kind in zip(events, kinds, strict=True):
+            if self._pins and self._is_unpinned(event):
+                fault = self._fault(FaultKind.UNPINNED, "")
+                break
             if kind is Event.OUTPUT or kind is Event.QUIET or (kind is Event.USAGE and self._wants_usage):
                 try:
                     plain = without_usage(event) if self._strips and kind is not Event.USAGE else event
@@ -285,6 +291,16 @@ class StreamAttempt(Attempt):
             self._post(FirstOutput(self.n))
         if fault is not None:
             self._fail(fault)
+
+    def _is_unpinned(self, event: bytes) -> bool:
+        """Return whether an event names somebody else than the pinned ones; once one of them is named, no more."""
+        try:
+            pinned = self._provider.is_pinned(orjson.loads(data_of(event) or b"null"), self._pins)
+        except orjson.JSONDecodeError:
+            return False
+        if pinned:
+            self._pins = ()
+        return pinned is False
 
     def _pass(self, data: bytes) -> None:
         client = self._client

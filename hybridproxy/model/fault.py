@@ -39,6 +39,7 @@ class FaultKind(Enum):
     CUT = auto()
     INTEGRITY = auto()
     DIFFERS = auto()
+    UNPINNED = auto()
     PROTOCOL = auto()
     REDIRECT = auto()
     # ours
@@ -173,6 +174,10 @@ FACTS: dict[FaultKind, KindFacts] = {
         "its answer is not the one the caller has the beginning of",
         verdict=Verdict.IGNORED,
         retry=Retry.ELSEWHERE,
+    ),
+    # it has the prompt by then: who pins providers has to hear of it
+    FaultKind.UNPINNED: _upstream(
+        502, "upstream_unpinned", "another provider than the pinned ones answered", retry=Retry.ELSEWHERE
     ),
     FaultKind.PROTOCOL: _upstream(502, "upstream_protocol", "it broke the HTTP protocol", retry=Retry.ELSEWHERE),
     FaultKind.REDIRECT: _upstream(

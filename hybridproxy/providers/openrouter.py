@@ -36,6 +36,7 @@ OPENROUTER = Provider(
     max_choices=1,
     prepare=_prepare,
     continuation=Continues(),
+    answered_by="provider",
     faults=(
         # a 403 about the content is the caller's doing and says nothing of our key
         FaultRule(FaultKind.CONTENT_REFUSED, status=403, says=("flagged", "moderation")),

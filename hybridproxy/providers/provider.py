@@ -26,6 +26,10 @@ CONTROL_FIELDS = frozenset(
 Body = dict[str, Any]
 
 
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
 @value
 class Continues:
     """How an upstream is asked to write on from a message of the assistant that stands last.
@@ -59,6 +63,7 @@ class Provider:
         prepare: what data cannot say: changes the outgoing body in place, given the operator's pins.
         faults: rules that name an error, first match wins.
         continuation: how it continues an answer that broke off; None: it does not, or nobody documents that it does.
+        answered_by: the field of an answer that names who behind an aggregator gave it; "": there is none.
         running_usage: `stream_options.continuous_usage_stats` makes it report the usage with each chunk.
 
     """
@@ -76,11 +81,24 @@ class Provider:
     faults: tuple[FaultRule, ...] = OPENAI_FAULTS
     continuation: Continues | None = None
     running_usage: bool = False
+    answered_by: str = ""
 
     @property
     def self_hosted(self) -> bool:
         """Whether the operator has to say where it is."""
         return not self.sites
+
+    def is_pinned(self, answer: Any, pins: tuple[str, ...]) -> bool | None:
+        """Return whether one of the pinned providers gave an answer, or a chunk of it; None where it does not say.
+
+        An aggregator's pins are short names and its answers have those for people: `novita`, "NovitaAI".
+        """
+        name = answer.get(self.answered_by) if isinstance(answer, dict) else None
+        if not pins or not isinstance(name, str) or not name:
+            return None
+        said = _letters(name)
+        pinned = [_letters(pin.partition("/")[0]) for pin in pins]
+        return any(said.startswith(pin) or pin.startswith(said) for pin in pinned)
 
     def path(self, operation: Operation, base_path: str) -> str:
         """Return the path of an operation for an endpoint whose URL has the path `base_path`."""

@@ -38,6 +38,7 @@ class Said:
     reasoning: int = 0
     finish_reason: str | None = None
     echo_prefix: bool = False
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def answer_for(
         id=f"{row.id_prefix if call == 'chat/completions' else 'cmpl-'}{number}",
         created=created,
         model=model,
-        served_by=_served_by(body),
+        served_by=said.host or _served_by(body),
         stream=body.get("stream") is True,
         usage_asked=usage_each or options.get("include_usage") is True,
         usage_each=usage_each,

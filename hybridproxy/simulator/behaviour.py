@@ -80,6 +80,7 @@ class Behaviour:
     strips_prefix: bool | None = None
     echo_prefix: bool = False
     refuse_prefix: bool = False
+    host: str | None = None
     bad_keys: tuple[str, ...] = ("bad-key",)
     fault: Fault | None = None
 
@@ -181,6 +182,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "strips_prefix": _or_null(_flag),
     "echo_prefix": _flag,
     "refuse_prefix": _flag,
+    "host": _or_null(_text),
     "bad_keys": _keys,
     "fault": lambda value: None if value is None else _read_fault(value),
 }

@@ -154,6 +154,7 @@ class Call:
             reasoning=settings.reasoning if name == "chat/completions" else 0,
             finish_reason=settings.finish_reason,
             echo_prefix=settings.echo_prefix,
+            host=settings.host,
         )
         given = self._request.header("x-request-id") if self._row.takes_request_id else None
         number = given or f"{self._upstream.name}-{entry.number:06d}"

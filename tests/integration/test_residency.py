@@ -67,3 +67,20 @@ async def test_of_two_headers_both_hold(stack: Stack) -> None:
     async with stack.http.post(f"{stack.url}/v1/chat/completions", json=chat(), headers=headers) as response:
         assert response.status == 400
         assert not any(stack.received(name) for name in ("together", "openrouter", "dashscope", "vllm"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_of_another_provider_than_the_pinned_one_does_not_reach_the_caller(
+    stack: Stack, stream: bool
+) -> None:
+    """Its pins are a promise to the tenant: a broken one is a fault, told by name, and the next backend answers."""
+    stack.sim("together").behave({"fault": {"kind": "status", "status": 503}})
+    stack.sim("openrouter").behave({"host": "Fireworks", "text": "who said this?"})
+    async with stack.post(json=chat(stream=stream)) as response:
+        assert (response.status, response.headers["x-hybridproxy-backend"]) == (200, "dashscope-sg")
+        assert b"who said this" not in await response.read()
+    (line,) = [line for line in await stack.lines() if line["event"] == "call.finished"]
+    assert line["faults"][1] == "openrouter-us: another provider than the pinned ones answered"
+    stack.sim("openrouter").behave({"text": "the pinned one"})
+    async with stack.post(json=chat(stream=stream)) as response:
+        assert response.headers["x-hybridproxy-backend"] == "openrouter-us"

@@ -25,6 +25,20 @@ def test_pins_are_a_wall_and_not_a_wish() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "pinned"),
+    [
+        ("DeepInfra", True), ("deepinfra", True), ("Together", True), ("NovitaAI", True), ("Novita", True),
+        ("Fireworks", False), ("Alibaba", False), ("", None), (None, None), (5, None),
+    ],
+)  # fmt: skip
+def test_an_answer_names_who_gave_it(name: Any, pinned: bool | None) -> None:
+    """In the spelling for people; where it does not say, nothing is known."""
+    assert OPENROUTER.is_pinned({"provider": name}, ("deepinfra/turbo", "together", "novita")) is pinned
+    assert OPENROUTER.is_pinned([], ("deepinfra",)) is None
+    assert OPENROUTER.is_pinned({"provider": "Fireworks"}, ()) is None
+
+
 def test_without_pins_nothing_is_said() -> None:
     """The account's own settings hold."""
     assert OPENROUTER.prepare is not None

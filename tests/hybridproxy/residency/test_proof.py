@@ -15,7 +15,7 @@ from hybridproxy.model.plan import Plan
 from hybridproxy.model.residency import Promise, Residency
 from hybridproxy.model.snapshot import Served, Snapshot, Tenant
 from hybridproxy.residency import proof
-from hybridproxy.residency.proof import MAX_VECTORS, Proof, against, described, prove
+from hybridproxy.residency.proof import MAX_VECTORS, Proof, _calls, against, described, prove
 from hybridproxy.routing import gate, ways
 from tests.support.make import BANK, SHOP, backend, endpoints, model, snapshot, sovereign
 
@@ -172,6 +172,35 @@ def test_callers_from_mainland_china_are_looked_at(monkeypatch: pytest.MonkeyPat
     assert [violation.why for violation in found.violations] == [
         "would get calls from mainland China, which no region names"
     ]
+
+
+def test_a_target_of_another_backend_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right backend's name and another's address, or key."""
+    real: Any = vars(proof)["plan"]
+
+    def mixes_up(*given: Any) -> Any:
+        made = real(*given)
+        wrong = [dataclasses.replace(target, endpoint=endpoints(2)[1]) for target in made.targets]
+        return dataclasses.replace(made, targets=tuple(wrong))
+
+    monkeypatch.setattr(proof, "plan", mixes_up)
+    found = proved(config(dataclasses.replace(SHOP, models=("qwen",), region="asia")), failures=False)
+    assert {violation.why for violation in found.violations} == {"is asked at an endpoint, or with a key, of another"}
+
+
+def test_a_need_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way that is only open to calls with tools is told as such."""
+    served = [Served("a", "x", lacks=frozenset({Capability.TOOLS})), Served("b", "x")]
+    made = snapshot(backends=[A, B], models=[model("qwen", served)], regions={"asia": [["a"], ["b"]], "default": []})
+    made = dataclasses.replace(made, tenants={"shop": dataclasses.replace(SHOP, region="asia")})
+    monkeypatch.setattr(proof, "against", lambda _snapshot, _backend, _demand: "is wrong")
+    needs = {violation.backend: violation.case.needs for violation in proved(made, failures=False).violations}
+    assert needs == {"a": "chat", "b": "chat"}
+    monkeypatch.setattr(
+        proof, "_calls", lambda name: [one for one in _calls(name) if Capability.TOOLS in one.needs and one.stream]
+    )
+    (violation, *_) = proved(made, failures=False).violations
+    assert violation.case.needs == "chat, streamed, tools"
 
 
 def test_what_it_says_of_a_promise() -> None:
