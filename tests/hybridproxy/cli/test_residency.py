@@ -54,6 +54,6 @@ def test_a_violation_is_told_and_nothing_is_served_with_it(
     done = run("residency", "prove", "--config", file)
     assert done.exit_code == 1
     assert (
-        "tenants.bank: residency: tenant bank, region china, model qwen, chat: leads to vpc, which is wrong"
+        "tenants.bank: residency: tenant bank, region china, model qwen, chat, streamed: leads to vpc, which is wrong"
         in done.stderr
     )

@@ -81,7 +81,7 @@ def test_every_combination_of_failures_is_gone_through() -> None:
     tenant = dataclasses.replace(SHOP, models=("qwen",), region="asia")
     made = config(tenant, regions=alone, more=[backend("c")])
     places = 2  # with a country that rules say nothing of, and from mainland China
-    assert proved(made).cases - proved(made, failures=False).cases == places * 7
+    assert proved(made).cases == places * (len(list(_calls("qwen"))) + 7)
 
 
 def test_too_many_backends_are_sampled_and_it_says_so() -> None:
@@ -195,11 +195,11 @@ def test_a_need_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made = dataclasses.replace(made, tenants={"shop": dataclasses.replace(SHOP, region="asia")})
     monkeypatch.setattr(proof, "against", lambda _snapshot, _backend, _demand: "is wrong")
     needs = {violation.backend: violation.case.needs for violation in proved(made, failures=False).violations}
-    assert needs == {"a": "chat", "b": "chat"}
+    assert needs == {"a": "chat, streamed", "b": "chat, streamed"}
     monkeypatch.setattr(
         proof, "_calls", lambda name: [one for one in _calls(name) if Capability.TOOLS in one.needs and one.stream]
     )
-    (violation, *_) = proved(made, failures=False).violations
+    (violation, *_) = proved(made).violations
     assert violation.case.needs == "chat, streamed, tools"
 
 
@@ -240,6 +240,20 @@ TENANTS = st.builds(
     st.none() | st.frozensets(st.sampled_from(NAMES)),
     st.sampled_from([None, "asia"]),
 )
+
+
+@given(
+    st.lists(st.booleans(), min_size=2, max_size=2),
+    st.lists(st.frozensets(st.sampled_from(list(Capability))), min_size=2),
+)
+def test_without_failures_every_way_is_seen_too(streams: list[bool], lacks: list[frozenset[Capability]]) -> None:
+    """A start looks at less, and at every backend that any call may reach."""
+    served = [
+        Served(name, "x", lacks=lack, streams_only=only) for name, lack, only in zip("ab", lacks, streams, strict=False)
+    ]
+    made = snapshot(backends=[A, B], models=[model("qwen", served)], regions={"asia": [["a"], ["b"]]})
+    made = dataclasses.replace(made, tenants={"shop": SHOP})
+    assert {way.backend for way in proved(made, failures=False).ways} == {way.backend for way in proved(made).ways}
 
 
 @given(
