@@ -1,7 +1,8 @@
 """The rights to probe of one worker, as Redis gives them; `leases.Leases` says what they are.
 
 While Redis cannot be reached the worker gives itself a right with the chance of one in as many as there are workers, so
-that about one of the fleet probes. A right that it has then stays its own: nobody else can have been given it.
+that about one of the fleet probes; but not within the first `PATIENCE` seconds: a change of the master takes no longer,
+and another worker may still have the right. A right that it has itself stays its own: nobody else can have been given it.
 """
 
 import asyncio
@@ -12,6 +13,9 @@ from hybridproxy.model.health import HealthKey
 from hybridproxy.model.value import value
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.stores.messages import AHEAD, MAX_LEASE, MAX_NUMBER, MAX_SHARED, TOLD, Reply, digest, milliseconds
+
+PATIENCE = 5.0
+"""Seconds; as long as a target stays open at first. The sentinels of the tests change a master within 3 s."""
 
 Done = tuple[int, int, int, int]
 """See `messages.Request`."""
@@ -59,6 +63,7 @@ class Rights:
         self._wake = wake
         self._live = 1
         self._reachable = True  # until the first sync shows that it is not
+        self._lost_at = now()
         self._mine: dict[HealthKey, Right] = {}
         self._wishes: dict[HealthKey, Wish] = {}
         self._results: dict[HealthKey, Result] = {}
@@ -140,7 +145,8 @@ class Rights:
 
     def unreachable(self) -> None:
         """Answer without Redis all that waits for it."""
-        self._reachable = False
+        if self._reachable:
+            self._reachable, self._lost_at = False, self._now()
         wishes, self._wishes = self._wishes, {}
         for key, wish in wishes.items():
             _answer(wish, self._alone(key, wish))
@@ -178,7 +184,7 @@ class Rights:
         if wish.epoch is not None:
             self._mine[key] = Right(wish.epoch, self._now() + wish.seconds, shared=True)
             return wish.epoch
-        if wish.answer.done() or self._rng() >= 1 / self._live:
+        if wish.answer.done() or self._now() < self._lost_at + PATIENCE or self._rng() >= 1 / self._live:
             return None
         epoch = self._health.state(key).epoch + 1
         self._mine[key] = Right(epoch, self._now() + wish.seconds, shared=False)

@@ -24,6 +24,7 @@ from hybridproxy.stores.messages import (
     parse,
     shared_mark,
 )
+from hybridproxy.stores.rights import PATIENCE
 from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, settings
 from tests.support.redis_servers import RedisServer
 
@@ -221,6 +222,7 @@ async def test_a_key_of_another_sort_is_redis_gone(server: RedisServer, command:
             assert not await worker.sync()
         assert (worker.shared.up, worker.shared.poisoned) == (False, 3)
         assert [event for event, _ in worker.events] == ["redis.poisoned", "redis.lost"]
+        worker.rights._lost_at -= PATIENCE
         assert await worker.rights.take(KEY, 5) == 1
         server.ask("DEL", REDIS_KEY)
         assert await worker.sync()

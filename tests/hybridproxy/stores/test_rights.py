@@ -8,6 +8,7 @@ from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import Admits
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import PROBES_TO_CLOSE, Claimed, Outcome, Phase, Rules, Signal
+from hybridproxy.stores.rights import PATIENCE
 from tests.hybridproxy.stores.fleet import BRIEF, KEY, REDIS_KEY, Fleet, Worker, settings
 from tests.support.redis_servers import RedisServer
 
@@ -232,6 +233,8 @@ async def test_without_redis_about_one_of_the_fleet_probes(own_server: RedisServ
         worker.find_out()
         assert not await worker.sync()
         worker.rng.seed(1)
+        assert [await worker.rights.take(KEY, 5) for _ in range(50)] == [None] * 50  # perhaps only the master changes
+        worker.rights._lost_at -= PATIENCE
         granted = 0
         for _ in range(800):
             epoch = await worker.rights.take(KEY, 5)
