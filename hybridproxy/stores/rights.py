@@ -2,7 +2,8 @@
 
 While Redis cannot be reached the worker gives itself a right with the chance of one in as many as there are workers, so
 that about one of the fleet probes; but not within the first `PATIENCE` seconds: a change of the master takes no longer,
-and another worker may still have the right. A right that it has itself stays its own: nobody else can have been given it.
+and another worker may still have the right. A right that it has itself stays its own: nobody else can have been given
+it.
 """
 
 import asyncio

@@ -16,8 +16,8 @@ What Redis can do to this process, whatever it holds:
     keep it from probes for at most `MAX_LEASE` seconds
 
 It names no backend, allows nothing that policy forbids, and shortens no opening of our own but as said. Epochs are
-believed only near the server's clock. While Redis is gone every replica judges alone and, once that lasts, probes with the chance of one
-in as many as there last were.
+believed only near the server's clock. While Redis is gone every replica judges alone and, once that lasts, probes with
+the chance of one in as many as there last were.
 """
 
 import asyncio
