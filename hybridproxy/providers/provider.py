@@ -7,6 +7,7 @@ from typing import Any
 from hybridproxy.model.call import Operation
 from hybridproxy.model.value import value
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
+from hybridproxy.providers.metrics import Metrics
 
 OPENAI_PATHS: Mapping[Operation, str] = {
     Operation.CHAT: "/chat/completions",
@@ -18,10 +19,15 @@ CONTROL_FIELDS = frozenset(
     {
         "api_base", "api_key", "api_version", "base_url", "callback_url", "extra_body", "extra_headers", "extra_query",
         "fallbacks", "models", "organization", "plugins", "provider", "route", "transforms", "webhook",
+        # of vLLM and SGLang: whose cache a call may use, where caches are fetched from, what comes first, who is who
+        "cache_salt", "extra_key", "kv_transfer_params", "priority", "rid", "routed_dp_rank", "session_params",
     }
 )  # fmt: skip
 
-"""Fields by which a client could steer an upstream's own routing, or where data goes; they never pass."""
+"""Fields by which a client could steer an upstream's own routing, or where data goes; they never pass.
+
+A `priority` is looked at: see `gateway.outgoing`.
+"""
 
 Body = dict[str, Any]
 
@@ -65,6 +71,10 @@ class Provider:
         continuation: how it continues an answer that broke off; None: it does not, or nobody documents that it does.
         answered_by: the field of an answer that names who behind an aggregator gave it; "": there is none.
         running_usage: `stream_options.continuous_usage_stats` makes it report the usage with each chunk.
+        metrics: where its server says how loaded it is; None: it does not.
+        caches_prefixes: it is an engine that keeps what prompts begin with for the next one that begins so.
+        salt: the field that keeps the caches of those who send different values apart; "": there is none.
+        prioritises: its field `priority` is a whole number, 0 where it is left out, and what has less comes first.
 
     """
 
@@ -82,6 +92,10 @@ class Provider:
     continuation: Continues | None = None
     running_usage: bool = False
     answered_by: str = ""
+    metrics: Metrics | None = None
+    caches_prefixes: bool = False
+    salt: str = ""
+    prioritises: bool = False
 
     @property
     def self_hosted(self) -> bool:

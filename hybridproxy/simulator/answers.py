@@ -62,6 +62,8 @@ class Answer:
     """The name of the tool that is called; the pieces are then its arguments."""
     finish_reason: str
     prompt_tokens: int
+    cached_tokens: int = 0
+    """Of the prompt's: what the server knew already."""
     echo: tuple[str, ...] = ()
     """The caller's own text, repeated before the pieces; it was not made, so it is no token."""
 

@@ -81,6 +81,8 @@ class Behaviour:
     echo_prefix: bool = False
     refuse_prefix: bool = False
     host: str | None = None
+    waiting: int = 0
+    kv_usage: float = 0
     bad_keys: tuple[str, ...] = ("bad-key",)
     fault: Fault | None = None
 
@@ -183,6 +185,8 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "echo_prefix": _flag,
     "refuse_prefix": _flag,
     "host": _or_null(_text),
+    "waiting": _whole(0, 1_000_000),
+    "kv_usage": _number(0, 1, "a part"),
     "bad_keys": _keys,
     "fault": lambda value: None if value is None else _read_fault(value),
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import Final
 
@@ -11,6 +11,7 @@ import orjson
 from hybridproxy.simulator import sse, wire
 from hybridproxy.simulator.answers import Answer, RequestError, Said, answer_for, count_words, read_request
 from hybridproxy.simulator.behaviour import Behaviour, Fault
+from hybridproxy.simulator.cache import PrefixCache
 from hybridproxy.simulator.continuation import prefix_of
 from hybridproxy.simulator.errors import ERRORS
 from hybridproxy.simulator.http import BodyError, Connection, Exchange
@@ -37,6 +38,7 @@ class Upstream:
     row: Provider
     switch: Switch = field(default_factory=Switch)
     journal: Journal = field(default_factory=Journal)
+    cache: PrefixCache = field(default_factory=PrefixCache)
     connections: set[Connection] = field(default_factory=set)
     accepted: int = 0
     refused: int = 0
@@ -103,7 +105,7 @@ class Call:
             return
         if path in row.open_paths and method == "GET":
             content_type, text = row.open_paths[path]
-            await reply.whole(200, text.encode(), content_type)
+            await reply.whole(200, self._loaded(text).encode(), content_type)
         elif self._unauthorized():
             await reply.error(row, row.unauthorized)
         elif name == "models" and method == "GET":
@@ -113,7 +115,15 @@ class Call:
             await reply.refuse(row.not_found, f"{row.name} does not answer {method} {path}.", 405 if known else 404)
 
     def _unauthorized(self) -> bool:
-        return self._key is None or self._key in self._settings.bad_keys
+        return not self._row.keyless and (self._key is None or self._key in self._settings.bad_keys)
+
+    def _loaded(self, text: str) -> str:
+        """Put the load of the moment into a page; whoever asks for it is none."""
+        running, settings = self._upstream.journal.in_flight - 1, self._settings
+        told = {"running": running, "waiting": settings.waiting, "usage": settings.kv_usage}
+        for name, value in told.items():
+            text = text.replace(f"{{{name}}}", str(float(value)))
+        return text
 
     async def _model_call(self, name: str, raw: bytes) -> None:
         row, reply = self._row, self._reply
@@ -159,7 +169,11 @@ class Call:
         given = self._request.header("x-request-id") if self._row.takes_request_id else None
         number = given or f"{self._upstream.name}-{entry.number:06d}"
         prefix = prefix_of(self._row, body, settings) if name == "chat/completions" else None
-        return answer_for(self._row, name, body, said, number, int(time()), prefix)
+        answer = answer_for(self._row, name, body, said, number, int(time()), prefix)
+        if self._row.caches and name == "chat/completions":
+            entry.cached_tokens = self._upstream.cache.take(body)
+            answer = replace(answer, cached_tokens=entry.cached_tokens)
+        return answer
 
     async def _instead_of_head(self, answer: Answer | None) -> bool:
         """Do what a fault wants done in place of an answer; False when the answer goes on."""

@@ -113,14 +113,6 @@ _OPENROUTER = {
     ),
 }
 
-_SGLANG_FULL = {
-    "object": "error",
-    "message": "The request queue is full.",
-    "type": "ServiceUnavailable",
-    "param": None,
-    "code": 503,
-}
-
 _VLLM = {
     "context_length": ErrorRow(400, "This model's maximum context length is 32768 tokens.", "BadRequestError"),
     "unauthorized": ErrorRow(401, "Unauthorized", bare={"error": "Unauthorized"}),
@@ -132,13 +124,16 @@ _VLLM = {
     "queue_full_in_stream": ErrorRow(
         503, "The server's queue is full.", "Service Unavailable", place=Place.FIRST_EVENT
     ),
-    "sglang_queue_full": ErrorRow(503, "The request queue is full.", place=Place.FIRST_EVENT, bare=_SGLANG_FULL),
-    "trtllm_validation": ErrorRow(400, "validation", bare={"error": "1 validation error for ChatCompletionRequest"}),
-    "trtllm_failure": ErrorRow(
-        400,
-        "CUDA error",
-        bare={"object": "error", "message": "CUDA error", "type": "BadRequestError", "param": None, "code": 400},
-    ),
+}
+
+_SGLANG = {
+    "queue_full": ErrorRow(503, "The request queue is full.", "ServiceUnavailable", place=Place.FIRST_EVENT),
+    "draining": ErrorRow(503, "The server is shutting down.", "ServiceUnavailable"),
+}
+
+_TENSORRT_LLM = {
+    "validation": ErrorRow(400, "validation", bare={"error": "1 validation error for ChatCompletionRequest"}),
+    "failure": ErrorRow(400, "CUDA error", "BadRequestError"),
 }
 
 _OPENAI = {
@@ -164,6 +159,8 @@ _TABLES = {
     "together": _TOGETHER,
     "openrouter": _OPENROUTER,
     "vllm": _VLLM,
+    "sglang": _SGLANG,
+    "tensorrt-llm": _TENSORRT_LLM,
     "openai": _OPENAI,
 }
 

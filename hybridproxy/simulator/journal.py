@@ -34,6 +34,7 @@ class Entry:
     head_ms: float | None = None
     pieces_sent: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
     billable: bool = False
     """Whether an answer was begun: its prompt has been read, and was not answered with an error instead."""
@@ -67,6 +68,7 @@ class Entry:
             "head_ms": self.head_ms,
             "pieces_sent": self.pieces_sent,
             "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
             "completion_tokens": self.completion_tokens,
             "billed": self.billed,
             "fault": self.fault,
@@ -120,7 +122,7 @@ class Journal:
         entry.outcome, entry.duration_ms = outcome, entry.elapsed_ms()
         self.in_flight -= 1
         self._outcomes[outcome] += 1
-        for name in ("pieces_sent", "prompt_tokens", "completion_tokens"):
+        for name in ("pieces_sent", "prompt_tokens", "cached_tokens", "completion_tokens"):
             self._totals[name] += getattr(entry, name)
         self._totals["billed_nanodollars"] += entry.billed
 
@@ -134,7 +136,10 @@ class Journal:
 
     def totals(self) -> dict[str, object]:
         """Return the totals as JSON."""
-        names = ("requests", "body_bytes", "pieces_sent", "prompt_tokens", "completion_tokens", "billed_nanodollars")
+        names = (
+            "requests", "body_bytes", "pieces_sent", "prompt_tokens", "cached_tokens", "completion_tokens",
+            "billed_nanodollars",
+        )  # fmt: skip
         return {**{name: self._totals[name] for name in names}, "outcomes": dict(self._outcomes)}
 
     def _forget_body(self, entry: Entry) -> None:

@@ -100,6 +100,14 @@ def vllm_shape(error: ErrorRow, request_id: str) -> Json:
     return {"error": {"message": error.message, "type": error.type, "param": None, "code": code, **error.more}}
 
 
+def flat_shape(error: ErrorRow, request_id: str) -> Json:
+    """SGLang and TensorRT-LLM: no object around the fields; the code is the HTTP status as a number."""
+    del request_id
+    code = error.code if error.code is not None else error.status
+    fields = {"object": "error", "message": error.message, "type": error.type, "param": None, "code": code}
+    return {**fields, **error.more}
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider's way of speaking the OpenAI dialect."""
@@ -121,7 +129,11 @@ class Provider:
     """The caller's `x-request-id` becomes the answer's id."""
     id_in_embeddings: bool = False
     open_paths: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Paths that need no key: content type and body."""
+    """Paths that need no key: content type and body, in which `{running}`, `{waiting}` and `{usage}` tell the load."""
+    keyless: bool = False
+    """No path needs a key."""
+    caches: bool = False
+    """It knows the beginnings of prompts it has read, kept apart by `cache_salt`; usage has them as `cached_tokens`."""
     role_in_every_delta: bool = False
     """True: each delta repeats the role. False: a first delta has the role and no text."""
     reasoning_field: str = "reasoning_content"
@@ -154,11 +166,20 @@ class Provider:
 
 _VLLM_METRICS = """\
 # TYPE vllm:num_requests_running gauge
-vllm:num_requests_running{model_name="qwen3-235b"} 0.0
+vllm:num_requests_running{engine="0",model_name="qwen3-235b"} {running}
 # TYPE vllm:num_requests_waiting gauge
-vllm:num_requests_waiting{model_name="qwen3-235b"} 0.0
+vllm:num_requests_waiting{engine="0",model_name="qwen3-235b"} {waiting}
 # TYPE vllm:kv_cache_usage_perc gauge
-vllm:kv_cache_usage_perc{model_name="qwen3-235b"} 0.0
+vllm:kv_cache_usage_perc{engine="0",model_name="qwen3-235b"} {usage}
+"""
+
+_SGLANG_METRICS = """\
+# TYPE sglang:num_running_reqs gauge
+sglang:num_running_reqs{model_name="qwen3-235b"} {running}
+# TYPE sglang:num_queue_reqs gauge
+sglang:num_queue_reqs{model_name="qwen3-235b"} {waiting}
+# TYPE sglang:token_usage gauge
+sglang:token_usage{model_name="qwen3-235b"} {usage}
 """
 
 _ROWS = (
@@ -245,10 +266,47 @@ _ROWS = (
         continues=Continues.FLAG,
         strips_prefix=True,
         continuous_usage=True,
+        caches=True,
         unauthorized=ErrorRow(401, "Unauthorized", bare={"error": "Unauthorized"}),
         bad_request=ErrorRow(400, "{message}", "BadRequestError"),
         not_found=ErrorRow(404, "{message}", "NotFoundError"),
         broken=ErrorRow(500, "EngineCore encountered an issue.", "InternalServerError"),
+    ),
+    Provider(
+        name="sglang",
+        prefix="/v1",
+        shape=flat_shape,
+        models=("qwen3-235b",),
+        headers=(("server", "uvicorn"),),
+        model_extras={"max_model_len": 32768},
+        id_in_embeddings=True,
+        open_paths={
+            "/health": ("text/plain", ""),
+            "/ready": ("text/plain", ""),
+            "/metrics": ("text/plain; version=0.0.4; charset=utf-8", _SGLANG_METRICS),
+        },
+        done_after_error=True,
+        continues=Continues.FLAG,
+        continuous_usage=True,
+        caches=True,
+        unauthorized=ErrorRow(401, "Unauthorized", bare={"error": "Unauthorized"}),
+        bad_request=ErrorRow(400, "{message}", "BadRequest"),
+        not_found=ErrorRow(404, "{message}", "NotFoundError"),
+        broken=ErrorRow(500, "The generation failed.", "InternalServerError"),
+    ),
+    Provider(
+        name="tensorrt-llm",
+        prefix="/v1",
+        shape=flat_shape,
+        calls=frozenset({"chat/completions", "completions"}),
+        models=("qwen3-235b",),
+        headers=(("server", "uvicorn"),),
+        open_paths={"/health": ("text/plain", ""), "/metrics": ("application/json", "[]")},
+        keyless=True,
+        continuous_usage=True,
+        bad_request=ErrorRow(400, "{message}", "BadRequestError"),
+        not_found=ErrorRow(404, "{message}", "NotFoundError"),
+        broken=ErrorRow(400, "CUDA error", "BadRequestError"),
     ),
     Provider(
         name="openai",

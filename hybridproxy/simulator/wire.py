@@ -41,7 +41,7 @@ def usage_of(answer: Answer) -> Json:
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": completion,
         "total_tokens": answer.prompt_tokens + completion,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": thought},
     }
     if answer.row.names_provider:
@@ -87,8 +87,8 @@ def error_event(answer: Answer, row: Provider, error: ErrorRow) -> bytes:
         bare = dict(error.bare)
         return orjson.dumps(bare if "error" in bare else {"error": bare})
     shaped = row.shape(error, answer.id)
-    if not row.error_as_chunk:
-        return orjson.dumps(shaped)
+    if not row.error_as_chunk:  # those that come flat by HTTP have an object around them here
+        return orjson.dumps(shaped if "error" in shaped else {"error": shaped})
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "error"}
     return orjson.dumps(_frame(answer, _chunk_object(answer), [choice]) | shaped)
 

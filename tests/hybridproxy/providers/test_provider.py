@@ -25,7 +25,7 @@ def test_without_a_root_the_base_url_is_taken_as_it_is() -> None:
 
 def test_who_has_no_site_is_hosted_by_the_operator() -> None:
     """Then the configuration has to say where it is."""
-    assert {name for name, row in PROVIDERS.items() if row.self_hosted} == {"vllm", "openai"}
+    assert {name for name, row in PROVIDERS.items() if row.self_hosted} == {"vllm", "sglang", "tensorrt-llm", "openai"}
 
 
 def test_a_place_is_a_country_of_a_site_that_is_there() -> None:
@@ -55,7 +55,19 @@ def test_what_nobody_documents_is_not_assumed() -> None:
     """Continuing and running usage are said of a provider by its row alone."""
     plain = Provider("x")
     assert (plain.continuation, plain.running_usage) == (None, False)
-    assert {name for name, row in PROVIDERS.items() if row.continuation} == {"dashscope", "vllm", "openrouter"}
+    assert (plain.metrics, plain.salt, plain.prioritises, plain.caches_prefixes) == (None, "", False, False)
+    assert {name for name, row in PROVIDERS.items() if row.continuation} == {
+        "dashscope", "vllm", "sglang", "openrouter",
+    }  # fmt: skip
+
+
+def test_only_engines_speak_of_load_caches_and_priorities() -> None:
+    """Who runs somewhere else is asked for nothing but answers."""
+    engines = {"vllm", "sglang", "tensorrt-llm"}
+    for name, row in PROVIDERS.items():
+        assert row.caches_prefixes == (name in engines)
+        assert name in engines or (row.metrics, row.salt, row.prioritises) == (None, "", False)
+        assert row.metrics is None or row.metrics.path.startswith("/")
 
 
 def test_a_continuation_adds_nothing_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""Tests of vLLM's row, which also serves SGLang and TensorRT-LLM."""
+"""Tests of vLLM's row."""
 
 from typing import Any
 
@@ -19,24 +19,15 @@ from hybridproxy.providers.vllm import VLLM
             {"error": {"message": "longer than the maximum model length of 4096", "code": 400}},
             FaultKind.CONTEXT_TOO_LONG,
         ),
-        (
-            200,
-            {"error": {"object": "error", "message": "The request queue is full.", "code": 503}},
-            FaultKind.OVERLOADED,
-        ),
-        (
-            400,
-            {"object": "error", "message": "role", "type": "BadRequestError", "code": 400},
-            FaultKind.INVALID_REQUEST,
-        ),
-        (400, {"error": "1 validation error"}, FaultKind.INVALID_REQUEST),
+        (503, {"error": {"message": "The queue is full.", "type": "Service Unavailable"}}, FaultKind.OVERLOADED),
+        (400, {"error": {"message": "role", "type": "BadRequestError", "code": 400}}, FaultKind.INVALID_REQUEST),
         (404, {"detail": "Not Found"}, FaultKind.NOT_FOUND),
         (501, {"error": {"message": "no embeddings", "code": 501}}, FaultKind.NOT_FOUND),
         (200, {"error": {"message": "generation failed", "code": 500}}, FaultKind.UPSTREAM_ERROR),
     ],
 )
-def test_each_engines_shape_is_read(status: int, body: Any, kind: FaultKind) -> None:
-    """A string, an object, a flat object, an event of a stream: one kind each."""
+def test_each_shape_is_read(status: int, body: Any, kind: FaultKind) -> None:
+    """A string, an object, an event of a stream: one kind each."""
     assert classify(VLLM.faults, status, body, backend="vpc").kind is kind
 
 
@@ -49,3 +40,10 @@ def test_it_writes_on_from_a_last_message_left_open() -> None:
 def test_it_tells_its_usage_while_it_streams() -> None:
     """So a stream that is cut off has its tokens counted."""
     assert VLLM.running_usage
+
+
+def test_what_it_says_of_its_load_and_what_it_takes_of_tenants() -> None:
+    """Three names of its page, the field for the cache, and a priority that is a number."""
+    assert VLLM.metrics is not None
+    assert VLLM.metrics.path == "/metrics"
+    assert (VLLM.salt, VLLM.prioritises) == ("cache_salt", True)

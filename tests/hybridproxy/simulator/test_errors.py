@@ -60,7 +60,7 @@ async def test_openrouters_retry_after(start: Start) -> None:
 
 async def test_sglangs_two_shapes(start: Start) -> None:
     """SGLang's full queue is a flat body with 503, but in a stream a 200 with an error event and `[DONE]`."""
-    simulator = await start("vllm", fault={"kind": "named", "name": "vllm.sglang_queue_full"})
+    simulator = await start("sglang", fault={"kind": "named", "name": "sglang.queue_full"})
     whole = await ask(simulator, HELLO)
     assert (whole.status, whole.json["object"], whole.json["code"]) == (503, "error", 503)
     stream = await ask(simulator, STREAM)
