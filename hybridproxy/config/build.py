@@ -1,6 +1,7 @@
 """From the checked file to the values the rest of the program works with."""
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,7 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
         region=section.region or _region(section, regions),
         promise=promise_for(section),
+        priority=section.priority,
     )
 
 
@@ -199,6 +201,7 @@ def _sovereign(backend: Backend) -> SovereignBackend:
         timeouts=backend.timeouts,
         region=backend.region,
         promise=backend.promise,
+        priority=backend.priority,
     )
 
 
@@ -249,4 +252,11 @@ def _tenant(name: str, section: TenantSection) -> Tenant:
         models=tuple(section.models),
         backends=None if section.backends is None else frozenset(section.backends),
         region=section.region,
+        salt=_salt(name, section.keys),
+        priority=section.priority,
     )
+
+
+def _salt(tenant: str, keys: Sequence[bytes]) -> str:
+    """Return what keeps a tenant's prompts' caches apart: the same at every replica, see docs/adr/0019."""
+    return hmac.new(keys[0], f"hybridproxy cache salt {tenant}".encode(), hashlib.sha256).hexdigest()

@@ -248,6 +248,7 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
         continues = any(PROVIDERS[file.backends[backend].provider].continuation is not None for backend in listed)
         if OnCut.RESUME in route.on_cut and not continues:
             yield ("routes", name, "on_cut"), "none of the route's backends can continue an answer: resume does nothing"
+    yield from _warn_of_engines(file)
     for name, backend in file.backends.items():
         if backend.sovereign:
             for path, endpoint in located_endpoints(("backends", name), backend):
@@ -255,6 +256,16 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
                     yield path, "a public address for a vpc backend: make sure that it is a machine of yours"
     if not file.tenants:
         yield (), "there are no tenants, so nobody may call"
+
+
+def _warn_of_engines(file: ConfigurationFile) -> Iterator[Finding]:
+    behind = [name for name, tenant in file.tenants.items() if tenant.priority]
+    if behind and not any(backend.priority for backend in file.backends.values()):
+        yield ("tenants", behind[0], "priority"), "no backend has priority: true, so this does nothing"
+    for name, backend in file.backends.items():
+        row = PROVIDERS[backend.provider]
+        if row.caches_prefixes and not row.salt and len(file.tenants) > 1:
+            yield ("backends", name, "provider"), f"{row.name} cannot keep tenants' prefix caches apart"
 
 
 def _fitting(data: Any, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[KeyPath]:

@@ -32,6 +32,9 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
         elif not provider.sites.get(backend.site or "", "-"):
             yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
     yield from _endpoints(here, backend, context)
+    if known and backend.priority and not provider.prioritises:
+        able = ", ".join(row.name for row in PROVIDERS.values() if row.prioritises)
+        yield (*here, "priority"), f"{provider.name} takes no priority: this is for {able}"
     if backend.tls.ca is not None and not is_file(context.base / backend.tls.ca):
         yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
 

@@ -247,6 +247,7 @@ class BackendSection(Section):
     insecure: bool = False
     promises: PromiseSection | None = None
     pin: list[Name] = []
+    priority: bool = False
 
     @property
     def sovereign(self) -> bool:
@@ -326,6 +327,7 @@ class TenantSection(Section):
     models: list[ModelPattern] = Field(["*"], min_length=1, max_length=1000)
     region: Name | None = None
     backends: list[Name] | None = Field(None, min_length=1)
+    priority: int = Field(0, ge=0, le=100)
     limits: Limits | None = None
     budget: Budget | None = None
 

@@ -1,14 +1,23 @@
 """From a judged call to the body one backend gets: our own serialisation, in the provider's spelling."""
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import orjson
 
+from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.plan import Target
+from hybridproxy.model.snapshot import Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS, Body, Provider
 from hybridproxy.transport.upstream import UpstreamRequest
+
+MAX_PRIORITY: Final = 100
+"""How far behind others a call may stand."""
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def outgoing_request(
@@ -16,20 +25,43 @@ def outgoing_request(
     target: Target[Any],
     request_id: str,
     *,
+    owner: Tenant | None = None,
     said: str | None = None,
     running_usage: bool = False,
     spent: int = 0,
 ) -> UpstreamRequest:
-    """Return what a target is sent under this id of ours; for the rest, and for what it raises, see `outgoing_body`."""
+    """Return what a target is sent under this id of ours; `owner`: whose call it is, None: our own.
+
+    For the rest, and for what it raises, see `outgoing_body`.
+    """
     provider = PROVIDERS[target.backend.provider]
     return UpstreamRequest(
         path=provider.path(call.operation, target.endpoint.base_path),
         body=outgoing_body(
-            call, provider, target.model, target.backend.pin, said=said, running_usage=running_usage, spent=spent
+            call, provider, target.model, target.backend.pin,
+            said=said, running_usage=running_usage, spent=spent, ours=_ours(call, provider, target.backend, owner),
         ),
         stream=call.stream,
         headers=(("x-request-id", request_id),),
-    )
+    )  # fmt: skip
+
+
+def _ours(call: Call, provider: Provider, backend: Backend | SovereignBackend, owner: Tenant | None) -> Body:
+    """Return the fields that say whose call it is: the tenant's own cache, and its place in the queue.
+
+    A caller may stand back behind its tenant's other calls, never come before them.
+    """
+    made: Body = {}
+    if owner is None:
+        return made
+    if provider.salt and owner.salt:
+        made[provider.salt] = owner.salt
+    if backend.priority:
+        asked = call.body.get("priority")
+        priority = max(owner.priority, asked) if type(asked) is int else owner.priority
+        if priority:
+            made["priority"] = min(priority, MAX_PRIORITY)
+    return made
 
 
 def outgoing_body(
@@ -41,6 +73,7 @@ def outgoing_body(
     said: str | None = None,
     running_usage: bool = False,
     spent: int = 0,
+    ours: Mapping[str, Any] = NOTHING,
 ) -> bytes:
     """Return the JSON that goes to a backend.
 
@@ -57,6 +90,7 @@ def outgoing_body(
             anew.
         running_usage: ask for the usage in each chunk of a stream, where the provider can.
         spent: about how many tokens of the answer the caller has; the limits on its length shrink by them.
+        ours: fields of our own, whatever the caller put there.
 
     Raises:
         ValueError: the provider does not continue an answer; no prompt is made up for one that does not.
@@ -84,6 +118,7 @@ def outgoing_body(
         _shorten(body, spent)
     if provider.prepare is not None:
         provider.prepare(body, pins)
+    body.update(ours)
     return orjson.dumps(body)
 
 

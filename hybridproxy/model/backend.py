@@ -114,6 +114,7 @@ class Backend:
         timeouts: its own timeouts.
         region: the region its endpoint lies in, which an operator may evacuate; "" where nobody said.
         promise: where it computes, and what it keeps.
+        priority: its engines go by the priority of calls.
 
     """
 
@@ -130,6 +131,7 @@ class Backend:
     timeouts: TimeoutOverrides = _NO_OVERRIDES
     region: str = ""
     promise: Promise = NO_PROMISE
+    priority: bool = False
 
 
 @value
@@ -151,6 +153,7 @@ class SovereignBackend:
     timeouts: TimeoutOverrides = _NO_OVERRIDES
     region: str = ""
     promise: Promise = NO_PROMISE
+    priority: bool = False
 
 
 B = TypeVar("B", Backend, SovereignBackend)

@@ -104,6 +104,8 @@ class Tenant:
         models: name patterns it may use (`*` stands for anything).
         backends: backends it may use, None: all that its route lists.
         region: the region it is served as, wherever the caller is; None: where the caller is.
+        salt: what keeps its prompts' caches apart from other tenants'; nobody else can tell it.
+        priority: how far behind others its calls stand at an engine that has several waiting; 0: not at all.
 
     """
 
@@ -113,6 +115,8 @@ class Tenant:
     models: tuple[str, ...] = ("*",)
     backends: frozenset[str] | None = None
     region: str | None = None
+    salt: str = field(default="", repr=False)
+    priority: int = 0
 
     @property
     def sovereign(self) -> bool:

@@ -32,8 +32,33 @@ def test_the_contracts_example_becomes_the_snapshot_it_describes(product: Path, 
     assert route.regions["asia"] == (("dashscope-sg",), ("openrouter-us",))
     assert route.regions["china"] == ()
     assert (route.prefer, route.handling) == (Prefer.ORDER, Handling(Timeouts(), 0.0, (OnCut.ERROR,), 0.0))
-    assert snapshot.tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, Residency(vpc=True))}
+    tenants = {name: dataclasses.replace(tenant, salt="") for name, tenant in snapshot.tenants.items()}
+    assert tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, Residency(vpc=True))}
     assert snapshot.keys[bytes.fromhex("51aa" * 16)] is snapshot.tenants["bank"]
+
+
+def test_a_tenants_salt_follows_from_its_first_key_and_its_name(config: Config, load_text: Load) -> None:
+    """So all replicas have the same and no two tenants; a second key changes nothing; it is never shown."""
+    one, two = ("sha256:" + digit * 64 for digit in "12")
+
+    def salts(tenants: str) -> dict[str, str]:
+        loaded = load_text(config(tenants=tenants)).snapshot.tenants
+        assert all(tenant.salt not in repr(tenant) for tenant in loaded.values())
+        return {name: tenant.salt for name, tenant in loaded.items()}
+
+    before = salts(f"{{a: {{keys: ['{one}']}}, b: {{keys: ['{two}']}}}}")
+    assert len(set(before.values())) == 2
+    assert all(len(salt) == 64 for salt in before.values())
+    assert salts(f"{{a: {{keys: ['{one}', '{two}']}}}}")["a"] == before["a"]
+    assert salts(f"{{a: {{keys: ['{two}']}}}}")["a"] not in before.values()
+
+
+def test_priorities_arrive(config: Config, load_text: Load) -> None:
+    """Of a tenant, and of a backend in both of its views."""
+    vpc = "{a: {provider: vllm, trust: vpc, base_url: 'http://127.0.0.1', allow_cidrs: [127.0.0.0/8], priority: true}}"
+    snapshot = load_text(config(backends=vpc, tenants="{t: {keys: ['sha256:%s'], priority: 9}}" % ("3" * 64))).snapshot
+    assert snapshot.tenants["t"].priority == 9
+    assert (snapshot.backends["a"].priority, snapshot.sovereign["a"].priority) == (True, True)
 
 
 def test_a_vpc_backend_has_two_views_with_the_same_fields(product: Path, environ: dict[str, str]) -> None:
@@ -81,7 +106,10 @@ def test_every_option_of_routing_arrives(config: Config, load_text: Load) -> Non
     assert snapshot.routes["fast"].handling == Handling(
         Timeouts(total=120.0), patience=2.5, on_cut=(OnCut.RESUME, OnCut.REPLAY, OnCut.ERROR), hedge=0.01
     )
-    assert snapshot.keys == {b"\xaa" * 32: Tenant("t", "fast", models=("q*",), backends=frozenset({"a"}), region="sea")}
+    (digest,), (tenant,) = snapshot.keys, snapshot.keys.values()
+    assert digest == b"\xaa" * 32
+    wanted = Tenant("t", "fast", models=("q*",), backends=frozenset({"a"}), region="sea", salt=tenant.salt)
+    assert tenant == wanted
 
 
 def test_what_is_not_routing_becomes_settings(config: Config, load_text: Load, tmp_path: Path) -> None:

@@ -22,7 +22,18 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     (
         {"backends": "{a: {provider: vlm, site: x}}"},
         [
-            "2:26: backends.a.provider: unknown provider: expected one of: dashscope, openai, openrouter, together, vllm; did you mean vllm?"
+            "2:26: backends.a.provider: unknown provider: expected one of: dashscope, openai, openrouter, sglang, tensorrt-llm, together, vllm; did you mean vllm?"
+        ],
+    ),
+    (
+        {"backends": "{a: {provider: sglang, base_url: 'https://h', priority: true}}"},
+        ["2:67: backends.a.priority: sglang takes no priority: this is for vllm"],
+    ),
+    (
+        {"tenants": f"{{t: {{keys: ['{DIGEST}'], priority: -1}}, u: {{keys: ['{DIGEST[:-1]}0'], priority: 1.5}}}}"},
+        [
+            "5:108: tenants.t.priority: expected greater than or equal to 0",
+            "5:210: tenants.u.priority: expected a whole number",
         ],
     ),
     (
@@ -449,6 +460,38 @@ def test_a_public_address_in_the_vpc_is_accepted_with_a_warning(config: Config, 
         "hybridproxy.yaml:2:56: backends.a.endpoints[0]: "
         "a public address for a vpc backend: make sure that it is a machine of yours"
     )
+
+
+KEYS = [DIGEST[:-1] + digit for digit in "01"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "tenants", "says"),
+    [
+        (
+            "vllm",
+            "{t: {keys: ['KEY0'], priority: 1}}",
+            "tenants.t.priority: no backend has priority: true, so this does",
+        ),
+        ("vllm, priority: true", "{t: {keys: ['KEY0'], priority: 1}}", ""),
+        (
+            "tensorrt-llm",
+            "{t: {keys: ['KEY0']}, u: {keys: ['KEY1']}}",
+            "tensorrt-llm cannot keep tenants' prefix caches apart",
+        ),
+        ("tensorrt-llm", "{t: {keys: ['KEY0']}}", ""),
+        ("sglang", "{t: {keys: ['KEY0']}, u: {keys: ['KEY1']}}", ""),
+    ],
+)
+def test_what_an_engine_cannot_do_is_pointed_out(
+    config: Config, load_text: Load, provider: str, tenants: str, says: str
+) -> None:
+    """A priority nobody goes by, and a cache that tenants share."""
+    backends = f"{{a: {{provider: {provider}, base_url: 'http://127.0.0.1:1'}}}}"
+    for place, key in enumerate(KEYS):
+        tenants = tenants.replace(f"KEY{place}", key)
+    warnings = load_text(config(backends=backends, tenants=tenants)).warnings
+    assert [says in warning for warning in warnings] == ([True] if says else [])
 
 
 TOGETHER = "{a: {provider: together, api_key: '${TOGETHER_API_KEY}'}, b: {provider: %s, base_url: 'https://h'}}"

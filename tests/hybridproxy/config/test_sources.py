@@ -58,7 +58,7 @@ def test_mistakes_in_included_files_are_shown_in_those_files(
     assert mistakes_in(config(include="['?.yaml']")) == [
         "b.yaml:2:3: tenants.t1: the tenant stands in a.yaml:2 already: keep one",
         "b.yaml:3:15: tenants.t2.keys[0]: the environment has no NOBODY: set it",
-        "b.yaml:3:29: tenants.t2.rout: unknown option: expected one of: backends, budget, keys, limits, models, region, residency, route; did you mean route?",
+        "b.yaml:3:29: tenants.t2.rout: unknown option: expected one of: backends, budget, keys, limits, models, priority, region, residency, route; did you mean route?",
         "b.yaml:4:1: listen: an included file holds tenants and nothing else",
         "c.yaml:1:1: expected a mapping with `tenants`",
         "d.yaml:1:1: tenants: expected a mapping of tenants",

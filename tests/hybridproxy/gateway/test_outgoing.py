@@ -1,15 +1,20 @@
 """What goes upstream is our own serialisation, in the provider's spelling."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from hybridproxy.dialects.openai import decode_request
-from hybridproxy.gateway.outgoing import outgoing_body
+from hybridproxy.gateway.outgoing import MAX_PRIORITY, outgoing_body, outgoing_request
+from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.call import Operation
+from hybridproxy.model.plan import Target
+from hybridproxy.model.snapshot import Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS
+from tests.support.make import backend
 
 USER = {"role": "user", "content": "hi"}
 
@@ -123,7 +128,7 @@ def test_openrouter_needs_no_flag() -> None:
     assert set(body) == {"model", "messages", "provider"}
 
 
-@pytest.mark.parametrize("provider", ["together", "openai"])
+@pytest.mark.parametrize("provider", ["together", "openai", "tensorrt-llm"])
 def test_no_prompt_is_made_up_for_one_that_does_not_continue(provider: str) -> None:
     """The plan has to leave it out."""
     with pytest.raises(ValueError, match=f"'{provider}' does not continue the answer of a chat call"):
@@ -137,7 +142,7 @@ def test_only_a_chat_is_continued() -> None:
         outgoing_body(call, PROVIDERS["vllm"], "x", (), said="upon")
 
 
-@pytest.mark.parametrize("provider", ["dashscope", "vllm", "openrouter"])
+@pytest.mark.parametrize("provider", ["dashscope", "vllm", "sglang", "openrouter"])
 def test_where_nothing_but_whitespace_was_said_the_call_is_asked_anew(provider: str) -> None:
     """An empty message cannot be written on."""
     assert sent_again(provider, "") == sent(provider)
@@ -166,3 +171,32 @@ def test_running_usage_is_asked_for_where_it_is_known() -> None:
     assert sent_again("vllm", None, running=True, stream=True, stream_options={"chunk": 1})["stream_options"] == options
     assert sent_again("dashscope", None, running=True, stream=True)["stream_options"] == {"include_usage": True}
     assert "stream_options" not in sent_again("vllm", None, running=True)
+
+
+def owned(name: str, owner: Tenant | None, *, by_priority: bool = False, **fields: Any) -> dict[str, Any]:
+    """Return the body a provider's backend gets for a tenant's chat, without what every chat has."""
+    call = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER], **fields}))
+    place = replace(backend("a", provider=name), priority=by_priority)
+    target = Target(place, place.endpoints[0], place.credentials[0], "own-name", Timeouts())
+    body: dict[str, Any] = orjson.loads(outgoing_request(call, target, "id", owner=owner).body)
+    return {name: value for name, value in body.items() if name not in {"model", "messages"}}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_tenants_salt_goes_to_engines_that_take_one(provider: str) -> None:
+    """Whatever the caller put there; a call of our own has none, and neither has a tenant without."""
+    salted = {"cache_salt": "s"} if provider in {"vllm", "sglang"} else {}
+    assert owned(provider, Tenant("t", "default", salt="s"), cache_salt="x", extra_key="y") == salted
+    assert owned(provider, Tenant("t", "default"), cache_salt="x") == {}
+    assert owned(provider, None, cache_salt="x") == {}
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "sent"),
+    [(0, None, 0), (0, 3, 3), (0, -3, 0), (5, 3, 5), (5, 9, 9), (5, 10**12, MAX_PRIORITY), (5, "9", 5), (0, True, 0)],
+)
+def test_a_priority_is_lowered_and_never_raised(own: int, asked: Any, sent: int) -> None:
+    """The later of the two, within bounds; the engine's own default is left out."""
+    tenant = Tenant("t", "default", priority=own)
+    assert owned("vllm", tenant, by_priority=True, priority=asked) == ({"priority": sent} if sent else {})
+    assert owned("vllm", tenant, priority=asked) == {}
