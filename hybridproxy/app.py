@@ -29,6 +29,7 @@ from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.operator import Operator
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.pipeline import Gateway
+from hybridproxy.gateway.poller import Poller
 from hybridproxy.gateway.prober import Prober
 from hybridproxy.gateway.running import Running
 from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
@@ -134,6 +135,14 @@ class Worker:
             time.time,
             partial(self._report, "probe"),
         )
+        self.poller = Poller(
+            parts.loads,
+            lambda: self.gateway.running.snapshot,
+            self.general,
+            self.sovereign,
+            rng,
+            partial(self._report, "poll"),
+        )
         self.data: asyncio.Server | None = None
         self.connections: Server | None = None
         self.admin: web.AppRunner | None = None
@@ -172,6 +181,7 @@ class Worker:
             with _port(settings.admin.host, settings.admin.port, "admin"):
                 await web.TCPSite(self.admin, settings.admin.host, settings.admin.port).start()
         spawn(self.prober.run(), "prober")
+        spawn(self.poller.run(), "poller")
         if self.shared is not None:
             spawn(self.shared.run(), "redis")
         self.log.event("server.started", host=settings.listen.host, port=self.port, pid=os.getpid())
@@ -228,6 +238,7 @@ class Worker:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self.poller.close()
         await self.prober.close()
         if self.shared is not None:
             self.shared.close()
@@ -326,6 +337,8 @@ class Worker:
                 mark.kind is MarkKind.QUARANTINE for mark in self.health.marks.in_force()
             ),
             "hybridproxy_probes_sent": self.prober.sent,
+            "hybridproxy_engine_polls": self.poller.asked,
+            "hybridproxy_engine_polls_unanswered": self.poller.unanswered,
             **(self._redis_gauges(self.shared) if self.shared is not None else {}),
             "hybridproxy_log_lines_dropped": self.writer.dropped,
         }

@@ -19,7 +19,9 @@ from hybridproxy.model.call import Call
 from hybridproxy.model.facts import Seam
 from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.health import HealthKey
+from hybridproxy.model.load import EndpointKey
 from hybridproxy.model.plan import Plan, Target
+from hybridproxy.model.snapshot import Tenant
 from hybridproxy.model.usage import Usage
 from hybridproxy.resilience.breaker import Outcome, Phase, Signal, outcome_of
 from hybridproxy.resilience.budget import Allowance
@@ -86,6 +88,11 @@ class Ask(Protocol):
         """Whose call it is: one tenant's failures alone do not speak for the fleet."""
         ...
 
+    @property
+    def owner(self) -> Tenant:
+        """The same tenant, with what its calls bear upstream."""
+        ...
+
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers of an answer."""
         ...
@@ -95,7 +102,7 @@ class Ask(Protocol):
 class Made(Generic[B]):
     """An attempt that was made: its target, when, and under which right to probe if it is one.
 
-    `caught`: it failed, and its target has opened since it began.
+    `caught`: it failed, and its target has opened since it began. `place`: where it counts as load, while it does.
     """
 
     target: Target[B]
@@ -104,6 +111,7 @@ class Made(Generic[B]):
     epoch: int | None
     attempt: AnswerAttempt | StreamAttempt
     caught: bool = False
+    place: EndpointKey | None = None
 
 
 class Driver(Generic[B]):
@@ -197,6 +205,7 @@ class Driver(Generic[B]):
             self._parts.sweep.unregister(self)
             for n, made in self._made.items():
                 self._count_repeated(n)
+                self._leave(made)
                 made.attempt.release()
             for key, epoch in self._claims.values():  # a bug took the probe's outcome: there is no evidence
                 self._parts.health.note(key, Outcome(Signal.START, Verdict.IGNORED, epoch=epoch))
@@ -226,6 +235,7 @@ class Driver(Generic[B]):
         made = self._made.get(event.n)
         if made is None:
             return event
+        self._leave(made)
         state = self._parts.health.state(made.target.health_key)
         made.caught = state.phase is not Phase.CLOSED or state.closed_at > made.began
         return replace(event, caught=True) if made.caught else event
@@ -251,8 +261,11 @@ class Driver(Generic[B]):
             )
             self._flowing = None
         attempt = self.attempt = self._attempt(command, call, target)
-        self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
+        made = self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
         attempt.exchange = self._session.start(target, self._request(command.mode, call, target), attempt)
+        if target.place is not None:
+            made.place = target.place
+            self._parts.loads.began(target.place)
         attempt.exchange.repeatable = not self.execution.lost  # one repeat of what may be billed is all a call gets
 
     def _attempt(self, command: StartAttempt, call: Call, target: Target[B]) -> AnswerAttempt | StreamAttempt:
@@ -271,6 +284,7 @@ class Driver(Generic[B]):
             call,
             target,
             self._ask.request_id,
+            owner=self._ask.owner,
             said=None if resumes is None else prefix(resumes),
             running_usage=bool(self._terms.recoveries),
             spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
@@ -300,12 +314,19 @@ class Driver(Generic[B]):
         made = self._made.get(command.n)
         if made is None:
             return
+        self._leave(made)
         if made.attempt.exchange is not None:
             made.attempt.exchange.cancel()
         if self.first_output is not None and not self.seams and self._flowing is not made:  # the loser of a hedge
             cost = made.target.price.of(self._part(made))
             self.execution.lost[command.n] = cost
             self._allowance.correct(self._loop.time(), cost)
+
+    def _leave(self, made: Made[B]) -> None:
+        """Count an attempt no longer as load of its endpoint."""
+        place, made.place = made.place, None
+        if place is not None:
+            self._parts.loads.ended(place)
 
     def _commit(self, command: Commit) -> None:
         """Open the caller's stream and let the attempt write to it."""

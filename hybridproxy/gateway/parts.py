@@ -8,6 +8,7 @@ from hybridproxy.model.health import HealthKey
 from hybridproxy.resilience.budget import Allowances
 from hybridproxy.resilience.hedge import FirstTokens
 from hybridproxy.resilience.terms import Rng
+from hybridproxy.stores.loads import MemoryLoads
 from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.transport.sweep import Sweep
 
@@ -25,6 +26,7 @@ class Parts:
         rng: chance; spreads load, guards nothing.
         allowances: what each tenant's calls may add to load and bill.
         first_tokens: how long targets take, where a route hedges.
+        loads: how loaded endpoints are, where a backend has several.
 
     """
 
@@ -36,3 +38,4 @@ class Parts:
     rng: Rng
     allowances: Allowances = field(default_factory=Allowances)
     first_tokens: dict[HealthKey, FirstTokens] = field(default_factory=dict)
+    loads: MemoryLoads = field(default_factory=MemoryLoads)

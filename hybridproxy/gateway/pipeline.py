@@ -35,7 +35,7 @@ from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Plan, Refusal
 from hybridproxy.model.residency import Residency
-from hybridproxy.model.snapshot import Handling, OnCut
+from hybridproxy.model.snapshot import Handling, OnCut, Tenant
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.residency.demand import DemandError, parse_demand
@@ -98,6 +98,11 @@ class Asked:
     def tenant(self) -> str:
         """Whose call it is."""
         return self.caller.tenant.id
+
+    @property
+    def owner(self) -> Tenant:
+        """The same tenant, with what its calls bear upstream."""
+        return self.caller.tenant
 
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers that every answer to a model call has."""
@@ -216,16 +221,16 @@ class Gateway:
     ) -> Driver[Backend] | Driver[SovereignBackend] | Refusal:
         """Plan a call; each kind of plan meets the session of its own kind, and no other."""
         parts, now = self._parts, self._now()
-        health, rng = parts.health.view, parts.rng
+        health, rng, loads = parts.health.view, parts.rng, parts.loads.view
         allowance = parts.allowances.of(caller.tenant.id, now)
         if caller.sovereign:
-            inside = plan_sovereign(call, caller, running.snapshot, health, now, rng)
+            inside = plan_sovereign(call, caller, running.snapshot, health, now, rng, loads)
             asked.candidates = inside.candidates
             if isinstance(inside, Refusal):
                 return inside
             terms = self._terms(asked.arrival, call, inside.handling)
             return Driver(call, inside, self._sovereign, parts, asked, terms, allowance)
-        chosen = plan(call, caller, running.snapshot, health, now, rng)
+        chosen = plan(call, caller, running.snapshot, health, now, rng, loads)
         asked.candidates = chosen.candidates
         if isinstance(chosen, Refusal):
             return chosen

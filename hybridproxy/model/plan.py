@@ -5,6 +5,7 @@ from typing import Generic
 
 from hybridproxy.model.backend import B, Backend, Credential, Endpoint, SovereignBackend, Timeouts
 from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
+from hybridproxy.model.load import EndpointKey
 from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.snapshot import Handling
 from hybridproxy.model.value import value
@@ -15,7 +16,8 @@ class Target(Generic[B]):
     """One attempt a call may make: a backend at one of its endpoints, with one of its credentials.
 
     `model` is the backend's own name of the model, `context` its window in tokens, None: not known; `continues`: it
-    takes the beginning of an answer and goes on with it.
+    takes the beginning of an answer and goes on with it. `place`: what its endpoint's load is kept under, None: the
+    backend has one endpoint.
     """
 
     backend: B
@@ -26,6 +28,7 @@ class Target(Generic[B]):
     context: int | None = None
     price: Price = UNKNOWN
     continues: bool = False
+    place: EndpointKey | None = None
 
     @property
     def health_key(self) -> HealthKey:

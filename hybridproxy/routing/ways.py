@@ -16,6 +16,7 @@ from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import Provider
 from hybridproxy.routing import gate
+from hybridproxy.routing.cluster import Place, places_of
 
 DEFAULT_REGION: Final = "default"
 REFUSED_COUNTRY: Final = "CN"
@@ -41,6 +42,7 @@ class Way(Generic[B]):
         keys: what its health as a whole is kept under: its own and its region's.
         targets: for each endpoint the targets with each credential, each with the keys of its and the credential's
             health.
+        places: for each endpoint where its load is kept; empty where there is one.
 
     """
 
@@ -51,6 +53,7 @@ class Way(Generic[B]):
     names: tuple[str, ...]
     keys: tuple[Key, ...]
     targets: tuple[tuple[tuple[HealthKey, Key, Target[B]], ...], ...]
+    places: tuple[Place, ...]
 
 
 @value
@@ -141,12 +144,14 @@ def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B
 def _way(backend: B, model: Model, served: Served, name: str, handling: Handling, where: str) -> Way[B]:
     provider = PROVIDERS[backend.provider]
     upstream, own = gate.upstream_name(model, served, name), backend.timeouts.over(handling.timeouts)
+    places = places_of(backend.id, backend.endpoints)
 
-    def row(endpoint: Endpoint) -> tuple[tuple[HealthKey, Key, Target[B]], ...]:
+    def row(endpoint: Endpoint, place: Place | None) -> tuple[tuple[HealthKey, Key, Target[B]], ...]:
         made = [
             Target(
                 backend, endpoint, credential, upstream, own,
                 context=served.context, price=served.price, continues=provider.continuation is not None,
+                place=None if place is None else place.key,
             )
             for credential in backend.credentials
         ]  # fmt: skip
@@ -159,7 +164,8 @@ def _way(backend: B, model: Model, served: Served, name: str, handling: Handling
         kept=Candidate(backend.id, kept=True, reason=where),
         names=(backend.id, backend.region) if backend.region else (backend.id,),
         keys=(backend_key(backend.id), *((region_key(backend.region),) if backend.region else ())),
-        targets=tuple(map(row, backend.endpoints)),
+        targets=tuple(map(row, backend.endpoints, places or (None,))),
+        places=places,
     )
 
 

@@ -39,7 +39,9 @@ _OURS: Final = frozenset(
 )
 
 
-def request_prefix(endpoint: Endpoint, credential: Credential, path: str, *, stream: bool) -> bytes:
+def request_prefix(
+    endpoint: Endpoint, credential: Credential, path: str, *, stream: bool, method: str = "POST"
+) -> bytes:
     """Return the head of a request as far as it is the same for every body; it ends after `content-length: `.
 
     Raises:
@@ -50,7 +52,7 @@ def request_prefix(endpoint: Endpoint, credential: Credential, path: str, *, str
     if not target.startswith("/") or not target.isascii() or " " in target or _CONTROL.search(target) or "\t" in target:
         raise ValueError("the path of the upstream request is not valid")
     lines = [
-        f"POST {target} HTTP/1.1",
+        f"{method} {target} HTTP/1.1",
         f"host: {_value('host', endpoint.authority)}",
         "content-type: application/json",
         f"accept: {'text/event-stream' if stream else 'application/json'}",

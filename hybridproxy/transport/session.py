@@ -80,7 +80,9 @@ class _Network:
         return lane[1], lane[2]
 
     def _new_lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
-        prefix = request_prefix(target.endpoint, target.credential, request.path, stream=request.stream)
+        prefix = request_prefix(
+            target.endpoint, target.credential, request.path, stream=request.stream, method=request.method
+        )
         return target, self._pool(target), prefix
 
     def _pool(self, target: Target[Backend] | Target[SovereignBackend]) -> ConnectionPool:

@@ -50,12 +50,16 @@ class Sink(Protocol):
 
 @value
 class UpstreamRequest:
-    """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count."""
+    """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count.
+
+    A path is asked for by one method.
+    """
 
     path: str
     body: bytes
     stream: bool
     headers: tuple[tuple[str, str], ...] = ()
+    method: str = "POST"
 
 
 class Pool(Protocol):

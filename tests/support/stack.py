@@ -182,7 +182,7 @@ async def running(
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         with contextlib.ExitStack() as environment:
-            environment.enter_context(_environment(ENVIRON))
+            environment.enter_context(variables(ENVIRON))
             worker = Worker(file, load(file, os.environ), fd)
             await worker.start()
             stack = Stack(simulators, worker, log)
@@ -195,7 +195,8 @@ async def running(
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Any:
+def variables(values: dict[str, str]) -> Any:
+    """Set variables of the environment for a time."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -23,6 +23,7 @@ from hybridproxy.model.health import (
     credential_key,
     region_key,
 )
+from hybridproxy.model.load import Loads, Reading
 from hybridproxy.model.plan import Plan, Refusal, RefusalKind
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Served, Snapshot, Tenant
@@ -196,7 +197,7 @@ def test_calls_spread_over_endpoints_and_credentials() -> None:
     config = snapshot(backends=[backend("a", hosts=2, keys=2)], models=[QWEN], regions={"asia": [["a"]]})
     firsts: Counter[tuple[str, str]] = Counter()
     for seed in range(400):
-        target = ask(config, seed=seed).targets[0]
+        target = ask(config, seed=seed, text=f"question {seed}").targets[0]
         firsts[target.endpoint.host, target.credential.id] += 1
     assert len(firsts) == 4
     assert min(firsts.values()) > 60
@@ -208,6 +209,85 @@ def test_an_ill_endpoint_is_left_out_and_the_backend_stays() -> None:
     for seed in range(10):
         chosen = ask(config, ban("a", host=1), seed=seed)
         assert [target.endpoint.host for target in chosen.targets] == ["10.0.3.2"]
+
+
+# ---- several endpoints -----------------------------------------------------------------------------------------------
+
+CLUSTER = snapshot(backends=[backend("a", hosts=4)], models=[QWEN], regions={"asia": [["a"]]})
+
+
+def hosts(chosen: Any) -> list[str]:
+    """The endpoints of a plan's attempts, in order."""
+    return [target.endpoint.host for target in chosen.targets]
+
+
+def test_a_conversation_stays_at_its_endpoint_and_has_one_second() -> None:
+    """Whatever chance says; where its endpoint is out it is at the second, and others do not move."""
+    for n in range(20):
+        text = f"question {n}"
+        home, second = hosts(ask(CLUSTER, text=text))
+        assert {tuple(hosts(ask(CLUSTER, seed=seed, text=text))) for seed in range(9)} == {(home, second)}
+        ill = ban("a", host=int(home[-1]))
+        assert hosts(ask(CLUSTER, ill, text=text))[0] == second
+        assert hosts(ask(CLUSTER, ban("a", host=int(second[-1])), text=text))[0] == home
+
+
+def test_a_conversation_comes_back_by_a_ramp_once_and_stays() -> None:
+    """At each moment of the ramp a larger part of the conversations is back, and none goes to and fro."""
+    back: list[set[int]] = []
+    for now in (0.0, 10.0, 20.0, 29.9):
+        ramps: dict[Key, Ban] = {(*key, "qwen", "key1"): Ban(30.0, "comes back", Admits.RAMP, 0.0) for key in A_PLACES}
+        homes = {n: hosts(ask(CLUSTER, text=f"question {n}"))[0] for n in range(200)}
+        there = set()
+        for n, home in homes.items():
+            health = {key: ban for key, ban in ramps.items() if key[1].startswith(home)}
+            firsts = {hosts(ask(CLUSTER, health, now, seed, text=f"question {n}"))[0] for seed in range(4)}
+            assert len(firsts) == 1
+            if firsts == {home}:
+                there.add(n)
+        back.append(there)
+    assert [len(there) / 200 for there in back] == pytest.approx([0.1, 0.4, 0.7, 1.0], abs=0.12)
+    assert back[0] <= back[1] <= back[2] <= back[3]
+
+
+def test_what_nothing_binds_comes_back_by_chance() -> None:
+    """An embeddings call has no endpoint of its own."""
+    health: Health = {(*key, "qwen", "key1"): Ban(30.0, "comes back", Admits.RAMP, 0.0) for key in A_PLACES[:1]}
+    firsts = Counter(hosts(ask(CLUSTER, health, 15.0, seed, operation=Operation.EMBEDDING))[0] for seed in range(400))
+    assert 0 < firsts["10.0.3.1"] < min(firsts[f"10.0.3.{n}"] for n in (2, 3, 4))
+
+
+def test_an_overloaded_endpoint_is_left_for_the_second() -> None:
+    """What loads say reaches the order."""
+    home, second = hosts(ask(CLUSTER))
+    loads = Loads({("a", f"{home}:8000"): 100}, {})
+    chosen = plan(call(), caller(), CLUSTER, HEALTHY, 0.0, random.Random(1), loads)
+    assert hosts(chosen)[0] == second
+
+
+def test_what_is_out_counts_for_nothing_in_the_average() -> None:
+    """An idle endpoint that is out does not make those that work look overloaded."""
+    home, _ = hosts(ask(CLUSTER))
+    gone = next(place for place in A_PLACES if not place[1].startswith(home))
+    loads = Loads({place: 130 if place[1].startswith(home) else 100 for place in A_PLACES if place != gone}, {})
+
+    def first(health: Health) -> str:
+        return hosts(plan(call(), caller(), CLUSTER, health, 0.0, random.Random(1), loads))[0]
+
+    assert first(HEALTHY) != home
+    assert first({(*gone, "qwen", "key1"): Ban(10.0, "open")}) == home
+
+
+def test_with_one_endpoint_left_it_serves_whatever_its_load() -> None:
+    """And with none the caller hears why."""
+    out: Health = {(*place, "qwen", "key1"): Ban(10.0, "open") for place in A_PLACES}
+    left = {key: ban for key, ban in out.items() if key[1] != "10.0.3.3:8000"}
+    loads = Loads({("a", "10.0.3.3:8000"): 999}, {})
+    assert hosts(plan(call(), caller(), CLUSTER, left, 0.0, random.Random(1), loads)) == ["10.0.3.3"]
+    assert isinstance(ask(CLUSTER, out), Refusal)
+
+
+A_PLACES = [("a", f"10.0.3.{n}:8000") for n in range(1, 5)]
 
 
 def test_a_refused_credential_is_left_out_and_the_other_takes_its_calls() -> None:
@@ -429,3 +509,42 @@ def test_a_sovereign_call_reaches_the_vpc_or_nothing(
     else:
         assert {id(target.backend) for target in chosen.targets} <= {id(one) for one in config.sovereign.values()}
         assert rights is None or set(tried(chosen)) <= rights
+
+
+PLACE = st.tuples(st.sampled_from([*NAMES, "vpc2"]), st.sampled_from([f"10.0.3.{n}:8000" for n in (1, 2, 3)]))
+NUMBERS = st.floats(0, 1000)
+LOADS = st.builds(
+    Loads,
+    st.dictionaries(PLACE, st.integers(1, 1000)),
+    st.dictionaries(PLACE, st.builds(Reading, NUMBERS, NUMBERS, st.floats(0, 1), st.floats(0, 20), st.integers(0, 99))),
+)
+
+
+@given(configurations(), CALLS, PLACES, BANNED, LOADS, st.booleans(), st.integers(0, 2**32))
+def test_loads_only_order_within_a_backend(
+    config: Snapshot,
+    asked: Any,
+    place: tuple[Location, str | None],
+    health: Health,
+    loads: Loads,
+    inside: bool,
+    seed: int,
+) -> None:
+    """With any loads: the same backends in the same order, each with targets of its own that are as fit as ever."""
+    make: Any = plan_sovereign if inside else plan
+    who = Caller(BANK if inside else SHOP, *place)
+    idle = make(asked, who, config, health, 10.0, random.Random(seed))
+    busy = make(asked, who, config, health, 10.0, random.Random(seed), loads)
+    assert type(busy) is type(idle)
+    if isinstance(idle, Refusal):
+        assert busy == idle
+        return
+    assert list(dict.fromkeys(tried(busy))) == list(dict.fromkeys(tried(idle)))
+    assert Counter(tried(busy)) == Counter(tried(idle))
+    for target in busy.targets:
+        backend_of = (config.sovereign if inside else config.backends)[target.backend.id]
+        assert target.backend is backend_of
+        assert target.endpoint in backend_of.endpoints
+        assert target.credential in backend_of.credentials
+        assert all(stands(health, key) for key in (target.health_key, *target.around))
+    assert len({target.health_key for target in busy.targets}) == len(busy.targets)

@@ -238,3 +238,14 @@ def test_a_vpc_that_does_not_say_where_it_stands_meets_no_country() -> None:
         ways = sovereign_ways(made, caller(tenant), "qwen")
         assert isinstance(ways, Ways)
         assert len(ways.groups[0]) == kept
+
+
+def test_endpoints_have_places_where_there_is_a_choice() -> None:
+    """One endpoint has no load to be kept; of several each target says where its load is."""
+    made = snapshot(backends=[backend("a"), backend("b", hosts=2)], models=[QWEN], regions={"asia": [["a"], ["b"]]})
+    ways = general_ways(made, caller(), "qwen")
+    assert isinstance(ways, Ways)
+    (one,), (two,) = ways.groups
+    assert (one.places, one.targets[0][0][2].place) == ((), None)
+    assert [place.key for place in two.places] == [row[0][2].place for row in two.targets]
+    assert two.targets[1][0][2].place == ("b", "10.0.3.2:8000")

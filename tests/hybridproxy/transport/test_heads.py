@@ -32,6 +32,13 @@ def test_the_head_of_a_request() -> None:
     }
 
 
+def test_a_page_is_asked_for_by_its_own_method() -> None:
+    """The rest of the head is as ever."""
+    asked = request_prefix(ENDPOINT, KEY, "/metrics", stream=False, method="GET")
+    posted = request_prefix(ENDPOINT, KEY, "/metrics", stream=False)
+    assert asked == posted.replace(b"POST", b"GET", 1)
+
+
 def test_a_stream_is_asked_for() -> None:
     """A streaming request says that it takes events."""
     assert "\r\naccept: text/event-stream\r\n" in head(stream=True)
