@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance import breakers, failovers, leaks, outages, returns
+from tests.acceptance import breakers, clusters, failovers, leaks, outages, returns
 from tests.acceptance.report import Report
 
 
@@ -102,6 +102,13 @@ ALL = (
         {"rate": 200, "seconds": 10}, 120,
     ),
     Form(
+        "C1", "four engines, two replicas, 20 conversations; one engine killed (SIGKILL) at 100 calls/s, and back",
+        "90 % of turns where the one before was; no turn fails, no call is lost that had not begun",
+        clusters.conversations,
+        {"rate": 40, "before": 1.5, "out": 1.0, "after": 1.5},
+        {"rate": 100, "before": 15, "out": 15, "after": 45}, 240,
+    ),
+    Form(
         "R1", "Redis killed for 5 min at 200 calls/s, a third of them at a replica without Redis for comparison",
         "no client error; p99 changes by at most 5 ms; /readyz stays 200",
         outages.killed,
@@ -149,6 +156,13 @@ ALL = (
         leaks.secrets,
         {"rounds": 1},
         {"rounds": 5}, 240,
+    ),
+    Form(
+        "S9", "two tenants with identical prompts, at two replicas, behind four engines that cache prefixes",
+        "salts differ, and are the same at both replicas; nothing of one is found in the other's cache",
+        clusters.apart,
+        {"rounds": 3},
+        {"rounds": 200}, 120,
     ),
     Form(
         "S6", "line ends, ANSI, JSON and 1 MB in every place, 10,000 bad requests, 10,000 failing calls",

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,14 +97,17 @@ def overlap(spans: Iterable[tuple[float, float]]) -> int:
     return most
 
 
-async def nothing_lost(report: Report, load: Load, run: Installation, *, tally: bool = True) -> None:
+async def nothing_lost(
+    report: Report, load: Load, run: Installation, *, tally: bool = True, others: Collection[str] = ()
+) -> None:
     """Check that each call has one outcome, one record, and that the upstreams got what the records say.
 
-    `tally`: no upstream was killed and every attempt reached one, so that the totals must agree.
+    `tally`: no upstream was killed and every attempt reached one, so that the totals must agree. `others`: the ids of
+    calls that were made beside the load.
     """
     lost = sum(call.outcome is Outcome.LOST for call in load.calls)
     report.check("lost", lost + load.surplus, lost + load.surplus == 0)
-    told = Counter(call.id for call in load.calls if call.id)
+    told = Counter([*(call.id for call in load.calls if call.id), *others])
     logged: Counter[str] = Counter()
     for replica in run.replicas:
         logged += replica.ids()
