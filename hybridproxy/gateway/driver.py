@@ -205,7 +205,8 @@ class Driver(Generic[B]):
             self._parts.sweep.unregister(self)
             for n, made in self._made.items():
                 self._count_repeated(n)
-                self._leave(made)
+                if made.place is not None:
+                    self._leave(made)
                 made.attempt.release()
             for key, epoch in self._claims.values():  # a bug took the probe's outcome: there is no evidence
                 self._parts.health.note(key, Outcome(Signal.START, Verdict.IGNORED, epoch=epoch))

@@ -46,14 +46,16 @@ def outgoing_request(
     )  # fmt: skip
 
 
-def _ours(call: Call, provider: Provider, backend: Backend | SovereignBackend, owner: Tenant | None) -> Body:
+def _ours(
+    call: Call, provider: Provider, backend: Backend | SovereignBackend, owner: Tenant | None
+) -> Mapping[str, Any]:
     """Return the fields that say whose call it is: the tenant's own cache, and its place in the queue.
 
     A caller may stand back behind its tenant's other calls, never come before them.
     """
+    if owner is None or not (provider.salt or backend.priority):
+        return NOTHING
     made: Body = {}
-    if owner is None:
-        return made
     if provider.salt and owner.salt:
         made[provider.salt] = owner.salt
     if backend.priority:
@@ -118,7 +120,8 @@ def outgoing_body(
         _shorten(body, spent)
     if provider.prepare is not None:
         provider.prepare(body, pins)
-    body.update(ours)
+    if ours:
+        body.update(ours)
     return orjson.dumps(body)
 
 

@@ -55,4 +55,4 @@ def _values(name: str, text: bytes) -> Iterator[float]:
 
 @lru_cache(64)
 def _line(name: str) -> re.Pattern[bytes]:
-    return re.compile(rb"\n" + re.escape(name.encode()) + rb"(?:\{[^\n]{0,4096}\})?[ \t]+([^\s]{1,32})")
+    return re.compile(rb"\n" + re.escape(name.encode()) + rb"(?:\{[^\n]{0,4096}\})?[ \t]{1,16}([^\s]{1,32})")

@@ -241,6 +241,20 @@ async def test_engines_are_asked_the_sovereign_way_and_without_harm(tmp_path: Pa
         assert places == {"e0", "e1", "e2", "e3"}
 
 
+async def test_engines_outside_the_vpc_are_asked_the_general_way(tmp_path: Path) -> None:
+    """As their calls go; the sovereign way is for the VPC."""
+    async with cluster(tmp_path) as stack:
+        await stack.until(lambda: stack.worker.poller._engines)
+        before = stack.worker.sovereign.opened
+        text = stack.worker.path.read_text().replace("trust: vpc", "trust: third-party").replace(", residency: vpc", "")
+        stack.worker.path.write_text(text)
+        assert await stack.worker.reload() == []
+        await polled(stack)
+        assert len(stack.worker.gateway._parts.loads.view.readings) == 4
+        assert stack.worker.general.opened == 4
+        assert stack.worker.sovereign.opened == before
+
+
 async def test_a_page_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So is one that never begins, once its time is over."""
     monkeypatch.setattr("hybridproxy.gateway.poller.MAX_PAGE", 10)

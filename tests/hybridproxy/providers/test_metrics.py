@@ -45,6 +45,7 @@ def test_an_engine_without_a_word_of_its_cache_is_read() -> None:
         b"e:running +Inf\ne:waiting 0\n",
         b"e:running one\ne:waiting 0\n",
         b"e:running{x=1\n} 3\ne:waiting 0\n",
+        b"e:running" + b" " * 100 + b"1\ne:waiting 0\n",
     ],
 )
 def test_a_page_that_does_not_say_it_tells_nothing(page: bytes) -> None:
