@@ -43,13 +43,17 @@ Start = Callable[[UpstreamRequest, Sink], Exchange]
 
 @dataclass(slots=True, eq=False)
 class Engine:
-    """One endpoint to ask: under what, which names, and how; when it is next due, and the question under way."""
+    """One endpoint to ask: under what, which names, and how; when it is next due, and the question under way.
+
+    `ours`: our calls there when it was asked.
+    """
 
     place: EndpointKey
     names: Metrics
     start: Start
     due: float = 0.0
     exchange: Exchange | None = None
+    ours: int = 0
 
 
 class Poller:
@@ -115,6 +119,7 @@ class Poller:
         for engine in self._engines:
             if engine.exchange is None and now >= engine.due:
                 self.asked += 1
+                engine.ours = self._loads.view.ours.get(engine.place, 0)
                 request = UpstreamRequest(engine.names.path, b"", stream=False, method="GET")
                 engine.exchange = engine.start(request, _Page(engine, self._answered))
 
@@ -149,7 +154,7 @@ class Poller:
             self.unanswered += 1
             engine.due = self._now() + RETRY
         else:
-            self._loads.said(engine.place, *read, self._now())
+            self._loads.said(engine.place, *read, self._now(), engine.ours)
 
 
 def _target(backend: Backend, endpoint: Endpoint) -> Target[Backend]:

@@ -17,7 +17,7 @@ class Reading:
         waiting: calls it has queued.
         usage: which part of its KV cache its calls hold, 0 to 1.
         at: when it said so, on the loop's clock.
-        ours: calls of this process that were under way there at that moment.
+        ours: calls of this process that were under way there at that moment, or a moment before.
 
     """
 

@@ -26,9 +26,14 @@ class MemoryLoads:
         else:
             del self._ours[place]
 
-    def said(self, place: EndpointKey, running: float, waiting: float, usage: float, now: float) -> None:
-        """Take what an engine says of its load."""
-        self._readings[place] = Reading(running, waiting, usage, now, self._ours.get(place, 0))
+    def said(
+        self, place: EndpointKey, running: float, waiting: float, usage: float, now: float, before: int = 0
+    ) -> None:
+        """Take what an engine says of its load; `before`: our calls there when it was asked.
+
+        It counted at some moment between the two, and calls that ended meanwhile are not to count as another's.
+        """
+        self._readings[place] = Reading(running, waiting, usage, now, max(before, self._ours.get(place, 0)))
 
     def retain(self, places: Collection[EndpointKey]) -> None:
         """Forget what engines said that are not among these."""

@@ -112,10 +112,10 @@ async def conversations(folder: Path, *, rate: float, before: float, out: float,
         report.check("turns that failed", sum(len(talk.failed) for talk in talks), not any(t.failed for t in talks))
         lost = [call for call in bad(load.calls) if not (call.ask.stream and call.first is not None)]
         report.check("calls lost that had not begun", f"{len(lost)} of {len(load.calls)}", not lost)
-        report.check("engines that held conversations", len({talk.places[0] for talk in talks}), True)
         at_home = sum(talk.places[-1] == talk.places[0] for talk in talks)
         report.note("conversations that ended where they began", at_home)
         report.note("turns", len(returned) + len(talks))
+        report.note("engines that held conversations", len({talk.places[0] for talk in talks}))
         report.note("calls under way at the engine when it was killed", under_way)
         report.note("what failed:", why(bad(load.calls)))
         states = [await engine.state() for engine in run.upstreams.values()]

@@ -25,6 +25,8 @@ def test_what_an_engine_says_is_kept_with_our_calls_of_that_moment() -> None:
     loads.said(HERE, 5, 1, 0.5, 10.0)
     loads.said(HERE, 6, 0, 0.25, 11.0)
     assert loads.view.readings == {HERE: Reading(6, 0, 0.25, 11.0, 1)}
+    loads.said(HERE, 6, 0, 0.25, 12.0, 3)  # two ended while it was asked, which it may have counted
+    assert loads.view.readings[HERE].ours == 3
 
 
 def test_an_engine_that_is_no_longer_asked_is_forgotten() -> None:
