@@ -17,6 +17,7 @@ from tests.acceptance.report import Report, bad, nothing_lost, why
 ENGINES = dict.fromkeys("abcd", "vllm")
 PROMPTS = tuple(f"question {n}" for n in range(40))
 SPOKEN = tuple(f"Hello from {engine} (qwen). You said: {prompt}" for engine, prompt in product(ENGINES, PROMPTS))
+LEAST = 15
 THINKING = 0.2
 """Seconds between an answer and the next question of its conversation."""
 
@@ -49,8 +50,8 @@ class Talk:
         self._messages: list[Json] = [{"role": "system", "content": "Be brief."}]
 
     async def hold(self, over: asyncio.Event) -> None:
-        """Go on until it is over."""
-        while not over.is_set():
+        """Go on until it is over, for `LEAST` turns at least: a share of few says little."""
+        while not over.is_set() or len(self.ids) < LEAST:
             await self._turn()
             await asyncio.sleep(THINKING)
 
