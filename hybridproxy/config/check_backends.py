@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from geo.networks import Network, NetworkSet, pack
+from hybridproxy.config.check_places import check_places
 from hybridproxy.config.context import Context, Finding, check_secret, is_file
 from hybridproxy.config.mistakes import KeyPath
 from hybridproxy.config.schema import BackendSection
@@ -32,6 +33,8 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
         elif not provider.sites.get(backend.site or "", "-"):
             yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
     yield from _endpoints(here, backend, context)
+    if known:
+        yield from check_places(here, backend, located_endpoints(here, backend))
     if backend.tls.ca is not None and not is_file(context.base / backend.tls.ca):
         yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
 
