@@ -22,7 +22,7 @@ class Form:
         short: the parameters of the short form.
         full: those of the full form.
         limit: seconds after which the full form is given up.
-        forbidden: returns why the machine does not allow it, "" where it does.
+        forbidden: returns why it cannot be run on this machine, "" where it can.
 
     """
 

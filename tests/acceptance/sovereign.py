@@ -44,14 +44,14 @@ async def all_failures(folder: Path, **given: Any) -> Report:
 def configuration(engines: int, third: int) -> Json:
     """Return a bank's configuration: engines in the VPC, third parties by their names, everything on that exists."""
     names = [f"engine-{n}" for n in range(engines)]
-    inside = {
+    near = {
         name: {
             "provider": "vllm", "trust": "vpc", "api_key": "${KEY}", "insecure": True,
             "endpoints": [f"http://{host}:{PORT}"], "allow_cidrs": [VPC], "timeouts": QUICK,
         }
         for name, host in zip(names, ENGINES, strict=False)
     }  # fmt: skip
-    outside = {
+    far = {
         f"third-{n}": {
             "provider": kind, "api_key": "${KEY}", "insecure": True, "timeouts": QUICK,
             "base_url": f"http://{named(n)}:{PORT}{path}",
@@ -60,11 +60,11 @@ def configuration(engines: int, third: int) -> Json:
     }  # fmt: skip
     return {
         "breaker": {"open_for": "1ms", "open_max": "1ms"},
-        "backends": inside | outside,
-        "models": {"qwen": {"family": "qwen3", "served_by": {name: f"own-{name}" for name in [*inside, *outside]}}},
+        "backends": near | far,
+        "models": {"qwen": {"family": "qwen3", "served_by": {name: f"own-{name}" for name in [*near, *far]}}},
         "routes": {
             "default": {
-                "regions": {"default": [*outside, *inside]},
+                "regions": {"default": [*far, *near]},
                 "hedge": "2%",
                 "on_cut": ["resume", "replay", "error"],
             }

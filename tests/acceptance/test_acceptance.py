@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.forms import FORMS
-from tests.conftest import NOT_ALLOWED
 
 
 @pytest.mark.parametrize("name", FORMS)
 async def test_it_survives(name: str, tmp_path: Path) -> None:
     """Everything that must hold in this test of `forms` does, with smaller numbers."""
     if why := FORMS[name].forbidden():
-        pytest.skip(f"{NOT_ALLOWED}{why}")
+        pytest.skip(why)
     report = await FORMS[name].run(tmp_path, full=False)
     print(report.measured)  # noqa: T201 - the figures
     assert not report.failed, "\n".join(report.failed)

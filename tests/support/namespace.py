@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import uvloop
 
+from tests.conftest import NOT_ALLOWED
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOLS: Final = ("unshare", "nsenter", "setpriv", "ip", "mount")
 
@@ -41,23 +43,31 @@ def unshared() -> tuple[tuple[str, ...], str]:
     """Return the command that makes namespaces here; where nothing does, none and the reason."""
     missing = [tool for tool in TOOLS if shutil.which(tool, path=_path()) is None]
     if missing:
-        return (), f"{', '.join(missing)} not installed"
+        return (), f"{', '.join(missing)} not installed"  # which no run has to put up with
     sniff = "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))"
     why = ""
     for user in (("--user", "--map-root-user"), ()):
         command = ("unshare", *user, "--net", "--mount")
-        steps = 'ip link set lo up && ip link add a0 type veth peer name a1 && exec "$0" -c "$1"'
+        steps = "ip link set lo up && ip link add a0 type veth peer name a1"
+        steps += " && mount --bind /etc/resolv.conf /etc/resolv.conf && unshare --net true"
+        steps += ' && exec "$0" -c "$1"'
         whole = [*command, "sh", "-c", steps, sys.executable, sniff]
         done = subprocess.run(whole, capture_output=True, text=True, env=_env(), check=False)
         if done.returncode == 0:
             return command, ""
         why = why or done.stderr.strip().rpartition("\n")[2]
-    return (), f"no namespaces with AF_PACKET here: {why}"
+    return (), f"{NOT_ALLOWED}no namespaces with AF_PACKET here: {why}"
 
 
 def forbidden() -> str:
-    """Return why the machine lets nobody make namespaces and watch them, "" where it does."""
+    """Return why a test of namespaces is skipped here, "" where it is not."""
     return unshared()[1]
+
+
+def speaks_ipv6() -> bool:
+    """Return whether the namespace that this process is in has IPv6."""
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    return switch.exists() and switch.read_text().strip() == "0"
 
 
 async def inside(function: str, folder: Path, seconds: float = 60.0, **given: Any) -> Any:
@@ -103,7 +113,7 @@ class World:
         # Known from the start, so that no ARP of the kernel's own looks like somebody's attempt.
         _run("ip", "neigh", "replace", "192.0.2.254", "lladdr", _FAR, "dev", "wan0", "nud", "permanent")
         _run(*self.at("internet", "ip", "neigh", "replace", "192.0.2.1", "lladdr", _NEAR, "dev", "far0"))
-        if Path("/proc/net/if_inet6").exists():
+        if speaks_ipv6():
             _run("ip", "-6", "addr", "add", "2001:db8:1::1/64", "dev", "wan0", "nodad")
             _run(*self.at("internet", "ip", "-6", "addr", "add", "2001:db8:1::fe/64", "dev", "far0", "nodad"))
             _run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::fe", "dev", "wan0")
