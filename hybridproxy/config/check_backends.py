@@ -23,6 +23,8 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
     if known and backend.site is not None and backend.site not in provider.sites:
         yield (*here, "site"), f"{provider.name} has no such site: {suggestion(backend.site, sites_of(backend))}"
     yield from _credentials(here, backend, context)
+    if known:
+        yield from check_places(here, backend, located_endpoints(here, backend))
     if backend.base_url is not None and backend.endpoints is not None:
         yield (*here, "endpoints"), "either base_url or endpoints, not both"
     elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):
@@ -33,8 +35,6 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
         elif not provider.sites.get(backend.site or "", "-"):
             yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
     yield from _endpoints(here, backend, context)
-    if known:
-        yield from check_places(here, backend, located_endpoints(here, backend))
     if backend.tls.ca is not None and not is_file(context.base / backend.tls.ca):
         yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
 

@@ -49,7 +49,9 @@ def check_places(here: KeyPath, backend: BackendSection, endpoints: Located) -> 
 
 
 def _fault_of(network: ipaddress.IPv6Network) -> str:
-    if _PRIVATE.prefixlen <= network.prefixlen < _WIDEST_PUBLIC and not network.subnet_of(_PRIVATE):
+    if network.prefixlen < _PRIVATE.prefixlen:  # wider than any network may be, which is refused elsewhere
+        return ""
+    if network.prefixlen < _WIDEST_PUBLIC and not network.subnet_of(_PRIVATE):
         return f"too wide for a public network: expected a prefix of /{_WIDEST_PUBLIC} or longer"
     if network != _LOOPBACK and any(network.overlaps(carrying) for carrying in _CARRYING):
         return "its addresses carry IPv4 addresses, to which packets may be sent on: name the machines' own networks"
