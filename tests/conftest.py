@@ -10,25 +10,38 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
+NOT_ALLOWED = "this machine does not allow it: "
+"""How the reason of a skip begins where no program to install would help: the kernel says no."""
+
+
+def skipped(config: pytest.Config) -> list[str]:
+    """Return the skipped tests with their reasons; with xdist, only the process that reports knows."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = [] if reporter is None else reporter.stats.get("skipped", [])
+    return [f"{report.nodeid}: {report.longrepr[2]}" for report in reports]
+
 
 def skipped_though_forbidden(config: pytest.Config) -> list[str]:
     """Return the skipped tests with their reasons, when HYBRIDPROXY_FORBID_SKIPS=1 says that none may be."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or os.environ.get("HYBRIDPROXY_FORBID_SKIPS") != "1":
+    if os.environ.get("HYBRIDPROXY_FORBID_SKIPS") != "1":
         return []
-    return [f"{report.nodeid}: {report.longrepr[2]}" for report in reporter.stats.get("skipped", [])]
+    return [name for name in skipped(config) if NOT_ALLOWED not in name]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that skipped what it must not; with xdist, only the process that reports knows."""
+    """Fail a run that skipped what it must not."""
     if skipped_though_forbidden(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name the skipped tests that made the run fail."""
+    """Name the skipped tests that made the run fail, and those that the machine does not allow."""
     if names := skipped_though_forbidden(config):
         terminalreporter.section("skipped, which HYBRIDPROXY_FORBID_SKIPS=1 forbids", red=True)
         for name in names:
             terminalreporter.line(name)
         terminalreporter.line("Install what they need: sh scripts/test-tools")
+    if names := [name for name in skipped(config) if NOT_ALLOWED in name]:
+        terminalreporter.section("not shown by this run", yellow=True)
+        for name in names:
+            terminalreporter.line(name)

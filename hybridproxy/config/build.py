@@ -130,9 +130,7 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
 
 def promise_for(section: BackendSection) -> Promise:
     """Return what a backend promises: its site's words, and the operator's where these say more."""
-    own_address = section.base_url is not None or section.endpoints is not None
-    found = promise_of(section.provider, section.site or "", pinned=bool(section.pin), own_address=own_address)
-    own = section.promises
+    found, own = site_promise_for(section), section.promises
     if own is None:
         return found
     compute, storage, retention = own.compute, own.storage, own.retention
@@ -151,6 +149,21 @@ def promise_for(section: BackendSection) -> Promise:
         evidence=own.evidence,
         dated="",
     )
+
+
+def site_promise_for(section: BackendSection) -> Promise:
+    """Return what a backend's site promises; nothing where the operator's address is none of the site's."""
+    site = section.site or ""
+    return promise_of(section.provider, site, pinned=bool(section.pin), own_address=_elsewhere(section, site))
+
+
+def _elsewhere(section: BackendSection, site: str) -> bool:
+    """Return whether a backend has an address that its site is not known to have."""
+    given = section.endpoints or ([section.base_url] if section.base_url is not None else [])
+    known = PROVIDERS[section.provider].sites.get(site)
+    if not given or known == "":  # each account has an address of its own there
+        return False
+    return known is None or any(one.host != endpoint(known).host for one in given)
 
 
 def residency_of(section: TenantSection) -> Residency:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from geo.networks import Network, NetworkSet, pack
+from hybridproxy.config.check_places import check_places
 from hybridproxy.config.context import Context, Finding, check_secret, is_file
 from hybridproxy.config.mistakes import KeyPath
 from hybridproxy.config.schema import BackendSection
@@ -22,6 +23,8 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
     if known and backend.site is not None and backend.site not in provider.sites:
         yield (*here, "site"), f"{provider.name} has no such site: {suggestion(backend.site, sites_of(backend))}"
     yield from _credentials(here, backend, context)
+    if known:
+        yield from check_places(here, backend, located_endpoints(here, backend))
     if backend.base_url is not None and backend.endpoints is not None:
         yield (*here, "endpoints"), "either base_url or endpoints, not both"
     elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):

@@ -8,7 +8,7 @@ what happens to a call (`_only`, `_no_…`), and accepted with a warning where o
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 from hybridproxy.config.redis_url import RedisUrl, redis_url
 from hybridproxy.config.values import (
@@ -93,7 +93,16 @@ def _group(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _given(value: Any) -> Any:
+    """Refuse an option that stands there without a value: left out it would mean everything, which nobody meant."""
+    if value is None:
+        raise ValueError("has no value: give it one, or leave it out")
+    return value
+
+
 def _residency(value: Any) -> Any:
+    if value is None:
+        raise ValueError(f"demands nothing: {EXPECTED}")
     if value == "vpc":
         return {"vpc": True}
     if isinstance(value, str):
@@ -225,7 +234,7 @@ class PromiseSection(Section):
     compute: Places | None = None
     storage: Places | None = None
     retention: Days | None = None
-    evidence: str = Field(min_length=1, max_length=500)
+    evidence: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
 class BackendSection(Section):
@@ -310,9 +319,9 @@ class ResidencySection(Section):
     """Where a tenant's calls may be worked on and kept; `vpc`: on the operator's own machines only."""
 
     vpc: bool = False
-    compute: Places | None = None
-    storage: Places | None = None
-    retention: Days | None = None
+    compute: Annotated[Places | None, BeforeValidator(_given)] = None
+    storage: Annotated[Places | None, BeforeValidator(_given)] = None
+    retention: Annotated[Days | None, BeforeValidator(_given)] = None
 
 
 class TenantSection(Section):
@@ -326,7 +335,7 @@ class TenantSection(Section):
     ] = None
     models: list[ModelPattern] = Field(["*"], min_length=1, max_length=1000)
     region: Name | None = None
-    backends: list[Name] | None = Field(None, min_length=1)
+    backends: Annotated[Annotated[list[Name], Field(min_length=1)] | None, BeforeValidator(_given)] = None
     priority: int = Field(0, ge=0, le=100)
     limits: Limits | None = None
     budget: Budget | None = None

@@ -44,6 +44,7 @@ _TENANT = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}"
 _MODEL = r"[!-~]{1,200}"
 _DIGEST = r"sha256:[0-9a-fA-F]{64}"
 _SECRET = re.compile(r"[!-~]{1,4096}")
+_IN_BRACKETS = re.compile(r"\[[^][]*\](?::[0-9]*)?")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # A browser reads names that end so as IPv4 addresses in disguise: 0x7f.1, 2130706433 (WHATWG URL, "ends in a number").
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
@@ -196,6 +197,8 @@ def endpoint(value: Any) -> Endpoint:
         raise ValueError("expected a URL that begins with https:// or http://")
     if "@" in url.netloc:
         raise ValueError("a URL takes no user and no password: write the key as api_key")
+    if "[" in url.netloc and not _IN_BRACKETS.fullmatch(url.netloc):  # urlsplit drops what stands around the brackets
+        raise ValueError("not a URL: check the brackets and the port")
     if "?" in value or "#" in value:
         raise ValueError("a URL takes neither query nor fragment here")
     base = url.path.rstrip("/")

@@ -82,10 +82,12 @@ def promise_of(provider: str, site: str, *, pinned: bool, own_address: bool) -> 
         provider: the row of `PROVIDERS`.
         site: its site, "" for its only one.
         pinned: the operator has pinned the providers behind it.
-        own_address: the operator gave an address and no site, so nobody knows where that is.
+        own_address: the operator gave an address that is not known to be the site's: there nobody promised a thing.
 
     """
-    found = NO_PROMISE if own_address and not site else SITES.get((provider, site), NO_PROMISE)
+    if own_address:
+        return NO_PROMISE
+    found = SITES.get((provider, site), NO_PROMISE)
     pins = PINNED.get(provider) if pinned else None
     if pins is None:
         return found

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance import breakers, clusters, failovers, leaks, outages, returns
+from tests.acceptance import breakers, clusters, failovers, leaks, outages, returns, sovereign
 from tests.acceptance.report import Report
+from tests.support.namespace import forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Form:
         short: the parameters of the short form.
         full: those of the full form.
         limit: seconds after which the full form is given up.
+        forbidden: returns why it cannot be run on this machine, "" where it can.
 
     """
 
@@ -31,6 +33,7 @@ class Form:
     short: Mapping[str, Any]
     full: Mapping[str, Any]
     limit: float
+    forbidden: Callable[[], str] = lambda: ""
 
     async def run(self, folder: Path, *, full: bool) -> Report:
         """Run one of its forms."""
@@ -170,6 +173,15 @@ ALL = (
         leaks.injected,
         {"count": 600, "storm": 600},
         {"count": 10_000, "storm": 10_000}, 300,
+    ),
+    Form(
+        "V2", "every combination of failures of three engines in the VPC and five third parties, each failing as a "
+        "refused port, 500, silence, 307 to a public host and a killed process; sovereign calls, three in each case; "
+        "an AF_PACKET witness on every interface",
+        "no packet to or from anybody but the VPC, DNS included; of ordinary calls in the same run it sees them",
+        sovereign.all_failures,
+        {"engines": 2, "third": 3, "rounds": 1, "mixed": 3},
+        {"engines": 3, "third": 5, "rounds": 5, "mixed": 40}, 1800, forbidden,
     ),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NOT_ALLOWED
 from tests.meta.project import ROOT
 
 
@@ -97,16 +98,32 @@ def test_a_failing_section_is_named() -> None:
     assert done.stderr == "== import layers: FAILED, exit status 3\n"
 
 
-@pytest.mark.parametrize(("forbidden", "status"), [("1", 1), ("", 0)])
-def test_skips_fail_the_run_where_they_are_forbidden(tmp_path: Path, forbidden: str, status: int) -> None:
-    """In continuous integration a skipped test is a failure with its name; at a developer's desk it is not."""
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
-    story = "import pytest\ndef test_fine(): pass\ndef test_needs_nginx(): pytest.skip('nginx is not installed')\n"
-    (tmp_path / "test_story.py").write_text(story)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+def run_with_a_skip(folder: Path, reason: str, forbidden: str) -> tuple[int, str]:
+    """Run a good test and a skipped one; return the exit status and what was said."""
+    shutil.copy(ROOT / "tests" / "conftest.py", folder)
+    story = f"import pytest\ndef test_fine(): pass\ndef test_needs_nginx(): pytest.skip({reason!r})\n"
+    (folder / "test_story.py").write_text(story)
+    (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_story.py"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
     environment |= {"HYBRIDPROXY_FORBID_SKIPS": forbidden}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == status
-    assert ("test_needs_nginx: Skipped: nginx is not installed" in done.stdout) == bool(forbidden)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(("forbidden", "status"), [("1", 1), ("", 0)])
+def test_skips_fail_the_run_where_they_are_forbidden(tmp_path: Path, forbidden: str, status: int) -> None:
+    """In continuous integration a skipped test is a failure with its name; at a developer's desk it is not."""
+    ended, said = run_with_a_skip(tmp_path, "nginx is not installed", forbidden)
+    assert ended == status
+    assert ("test_needs_nginx: Skipped: nginx is not installed" in said) == bool(forbidden)
+
+
+@pytest.mark.parametrize("forbidden", ["1", ""])
+def test_what_the_machine_does_not_allow_is_told_and_is_no_failure(tmp_path: Path, forbidden: str) -> None:
+    """No program to install would help where the kernel gives no namespaces; but nobody may overlook it."""
+    ended, said = run_with_a_skip(tmp_path, f"{NOT_ALLOWED}no namespaces", forbidden)
+    assert ended == 0
+    assert "not shown by this run" in said
+    assert f"test_needs_nginx: Skipped: {NOT_ALLOWED}no namespaces" in said
+    assert "forbids" not in said

@@ -293,6 +293,24 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ["5:119: tenants.t.residency.compute: expected an ISO 3166-1 country code in capitals, such as SG"],
     ),
     (
+        {"tenants": "{t: {keys: ['%D'], residency: }}"},
+        [
+            "5:98: tenants.t.residency: demands nothing: expected vpc, or as in {compute: [US], storage: [US], retention: none}",
+        ],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], residency: {vpc: true, compute: ~}}}"},
+        ["5:130: tenants.t.residency.compute: has no value: give it one, or leave it out"],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], backends: }}"},
+        ["5:98: tenants.t.backends: has no value: give it one, or leave it out"],
+    ),
+    (
+        {"tenants": "{t: {keys: ['%D'], backends: []}}"},
+        ["5:108: tenants.t.backends: expected at least 1"],
+    ),
+    (
         {"tenants": "{t: {keys: ['%D'], residency: eu}}"},
         [
             "5:109: tenants.t.residency: expected vpc, or as in {compute: [US], storage: [US], retention: none}",

@@ -131,8 +131,9 @@ def test_a_url_becomes_an_endpoint(url: str, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "api.example.com", "ftp://h", "https://", "https://h?x=1", "https://h#f", "https://h?", "https://user@h", "https://h:0",
-        "https://h:", "https://h:99999", "https://h:x", "https://[::1", "https://[fe80::1%25eth0]", "https://10.1",
+        "api.example.com", "ftp://h", "https://", "https://h?x=1", "https://h#f", "https://h?", "https://user@h",
+        "https://h:0", "https://h:", "https://h:99999", "https://h:x", "https://[::1", "https://[::1].evil", "https://evil[::1]",
+        "https://[::1][::2]", "https://[fe80::1%25eth0]", "https://10.1",
         "https://0x7f000001", "https://2130706433", "https://127.0.0.01", "https://h/../v1", "https://h//v1",
         "https://h/%2e", "https://h\\@evil", "https://h/\n", "https://hé", " https://h", "https://-h", 7, None,
         "https://h/" + "a" * 3000,

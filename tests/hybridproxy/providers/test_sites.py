@@ -59,3 +59,4 @@ def test_an_address_of_ones_own_promises_nothing() -> None:
     """Whatever speaks like Together may stand anywhere."""
     assert promise_of("together", "", pinned=False, own_address=True) == NO_PROMISE
     assert promise_of("vllm", "", pinned=False, own_address=True) == NO_PROMISE
+    assert promise_of("openrouter", "us", pinned=True, own_address=True) == NO_PROMISE
