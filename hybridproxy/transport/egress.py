@@ -3,29 +3,16 @@
 import ipaddress
 from collections.abc import Iterable
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from hybridproxy.residency.address import Address, inside, read
+
+__all__ = ["Address", "EgressRefusedError", "Guard", "literal"]
+
+literal = read
+"""Return the address that a host is written as, None for a name."""
 
 
 class EgressRefusedError(Exception):
     """No address is left that may be connected to. The text says why and holds no address."""
-
-
-def literal(host: str) -> Address | None:
-    """Return the address that a host is written as, None for a name.
-
-    Spellings that only a resolver understands (`0x7f.1`, `010.0.0.1`) are names.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return plain(address)
-
-
-def plain(address: Address) -> Address:
-    """Return the IPv4 address behind an IPv4-mapped one: that is where a connection to it goes."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return address if mapped is None else mapped
 
 
 class Guard:
@@ -51,8 +38,8 @@ class Guard:
         return not self._networks
 
     def allows(self, address: Address) -> bool:
-        """Whether one of the networks holds the address."""
-        return any(address in network for network in self._networks)
+        """Whether the networks hold the address, and all that it leads to."""
+        return inside(address, self._networks)
 
     def only_allowed(self, addresses: Iterable[Address]) -> list[Address]:
         """Return those that may be connected to, in their order.

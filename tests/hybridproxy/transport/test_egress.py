@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridproxy.transport.egress import EgressRefusedError, Guard, literal
+from tests.support.ssrf_forms import DISGUISED, NETWORK, NEVER_MEANT, OUTSIDE, WIDE
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,13 @@ def test_a_network_that_is_none_is_refused_without_being_repeated() -> None:
     with pytest.raises(ValueError, match="allow_cidrs") as refused:
         Guard(["10.0.3.0/99"])
     assert "10.0" not in str(refused.value)
+
+
+def test_every_form_is_judged_by_where_it_leads() -> None:
+    """The table of S4: no form is inside the network it is not in, and no wide network means what is nobody's."""
+    for text in OUTSIDE:
+        address = ipaddress.ip_address(text)
+        assert not Guard([NETWORK]).allows(address), text
+    for text in NEVER_MEANT:
+        assert not Guard(WIDE).allows(ipaddress.ip_address(text)), text
+    assert not any(map(literal, DISGUISED))
