@@ -33,7 +33,7 @@ from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
-from hybridproxy.model.plan import Candidate, Plan, Refusal
+from hybridproxy.model.plan import Candidate, Refusal
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, OnCut, Tenant
 from hybridproxy.model.usage import Usage
@@ -41,6 +41,7 @@ from hybridproxy.model.value import value
 from hybridproxy.residency.demand import DemandError, parse_demand
 from hybridproxy.resilience.continuation import replayable, resumable
 from hybridproxy.resilience.deadline import shortened
+from hybridproxy.resilience.hedge import HedgeAfter, hedge_after
 from hybridproxy.resilience.terms import Terms
 from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
@@ -236,10 +237,11 @@ class Gateway:
             return chosen
         if chosen.handling.hedge:
             allowance.save_hedge(chosen.handling.hedge)
-        terms = self._terms(asked.arrival, call, chosen.handling, self._hedge_after(call, chosen))
+        hedge = hedge_after(chosen, parts.first_tokens) if call.stream else None
+        terms = self._terms(asked.arrival, call, chosen.handling, hedge)
         return Driver(call, chosen, self._general, parts, asked, terms, allowance)
 
-    def _terms(self, arrival: Arrival, call: Call, handling: Handling, hedge_after: float | None = None) -> Terms:
+    def _terms(self, arrival: Arrival, call: Call, handling: Handling, hedge: HedgeAfter | None = None) -> Terms:
         """Return what the call's course depends on: the route's handling, within what the caller will wait."""
         if arrival.silence is not None or arrival.whole is not None:
             times = shortened(handling.timeouts, silence=arrival.silence, whole=arrival.whole, stream=call.stream)
@@ -249,14 +251,7 @@ class Gateway:
         recoveries = tuple(way for way in ways if _RECOVERS[way](call))
         if all(way is OnCut.ERROR for way in recoveries):
             recoveries = ()
-        return Terms(call.stream, handling, recoveries, call.size, hedge_after)
-
-    def _hedge_after(self, call: Call, chosen: Plan[Backend]) -> float | None:
-        """Return when a second backend is asked beside a slow one: only for ordinary tenants' streams, see the type."""
-        if not call.stream or not chosen.handling.hedge:
-            return None
-        known = self._parts.first_tokens.get(chosen.targets[0].health_key)
-        return None if known is None else known.usual()
+        return Terms(call.stream, handling, recoveries, call.size, hedge)
 
     def _complete_headers(self, reply: Reply, arrival: Arrival, record: Record) -> None:
         """Give an error the headers that every answer to a model call has, as far as the call got."""

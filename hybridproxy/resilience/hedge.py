@@ -1,12 +1,21 @@
 """How long the first output of a target usually takes: what decides when a second attempt is worth its price."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NewType
+
+from hybridproxy.model.backend import Backend
+from hybridproxy.model.health import HealthKey
+from hybridproxy.model.plan import Plan
 
 KEPT: Final = 128
 ENOUGH: Final = 20
 """Calls below which nothing is usual yet."""
 
 PERCENTILE: Final = 0.95
+
+
+HedgeAfter = NewType("HedgeAfter", float)
+"""Seconds without output after which a second backend is asked. Only `hedge_after` makes it, of an ordinary plan."""
 
 
 class FirstTokens:
@@ -36,3 +45,18 @@ class FirstTokens:
         if self._sorted is None:
             self._sorted = sorted(self._seconds)[int(PERCENTILE * (len(self._seconds) - 1) + 0.5)]
         return self._sorted
+
+
+def hedge_after(plan: Plan[Backend], known: Mapping[HealthKey, FirstTokens]) -> HedgeAfter | None:
+    """Return when a second backend is asked beside a slow one, None: never. A sovereign plan is refused by its type.
+
+    Args:
+        plan: the attempts of an ordinary tenant's stream.
+        known: how long targets took so far.
+
+    """
+    if not plan.handling.hedge:
+        return None
+    times = known.get(plan.targets[0].health_key)
+    usual = None if times is None else times.usual()
+    return None if usual is None else HedgeAfter(usual)

@@ -4,6 +4,7 @@ from typing import Final, Protocol
 
 from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, OnCut
 from hybridproxy.model.value import value
+from hybridproxy.resilience.hedge import HedgeAfter
 
 BYTES_A_TOKEN: Final = 4
 
@@ -49,7 +50,7 @@ class Terms:
     handling: Handling = DEFAULT_HANDLING
     recoveries: tuple[OnCut, ...] = ()
     size: int = 0
-    hedge_after: float | None = None
+    hedge_after: HedgeAfter | None = None
 
     @property
     def prompt(self) -> int:

@@ -6,7 +6,7 @@ no key, no prompt and no answer.
 
 import hashlib
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -15,6 +15,10 @@ import structlog
 from hybridproxy.model.facts import CallFacts
 from hybridproxy.routing.decision import listed
 from hybridproxy.telemetry.lines import LineWriter
+
+Loggable = str | int | float | bool | None | Sequence["Loggable"] | Mapping[str, "Loggable"]
+"""What may be logged: JSON's own values. A backend, a target or a plan is none, so the type checker refuses it here."""
+
 
 MAX_TEXT: Final = 256
 MAX_CANDIDATES: Final = 16
@@ -37,7 +41,7 @@ class Log:
             wrapper_class=structlog.BoundLogger,
         ).bind()
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Loggable) -> None:
         """Log an event; names are dotted and in the past tense."""
         self._logger.msg(name, **fields)
 

@@ -35,6 +35,7 @@ from hybridproxy.resilience.events import (
     TimerFired,
 )
 from hybridproxy.resilience.execution import MAX_ATTEMPTS, MAX_OF_ONE, MAX_RECOVERIES, ONLY_PATIENCE, Execution
+from hybridproxy.resilience.hedge import HedgeAfter
 from hybridproxy.resilience.terms import Terms
 from tests.support.make import target
 from tests.support.playbook import (
@@ -413,7 +414,7 @@ def test_long_and_eventful_courses_keep_the_rules(seed: int) -> None:
     ]
     handling = Handling(patience=rng.choice([0.0, 0.0, 3.0, 9.0]))
     ways = tuple(rng.sample(list(OnCut), rng.choice([0, 1, 2, 2])))
-    terms = Terms(rng.random() < 0.9, handling, ways, 4000, rng.choice([None, 2.0]))
+    terms = Terms(rng.random() < 0.9, handling, ways, 4000, rng.choice([None, HedgeAfter(2.0)]))
     faults = [
         Fault(kind, "words", "backend", retry_after=rng.choice([None, 1.0, 9.0]), billed=rng.random() < 0.3)
         for kind in rng.choices(KINDS, k=25)

@@ -28,6 +28,7 @@ from hybridproxy.resilience.events import (
     TimerFired,
 )
 from hybridproxy.resilience.execution import Execution
+from hybridproxy.resilience.hedge import HedgeAfter
 from hybridproxy.resilience.terms import Terms
 from tests.support.make import target
 
@@ -107,7 +108,13 @@ class Playbook:
     ) -> None:
         self.purse = purse or Purse()
         handling = replace(Handling(timeouts or Timeouts()), patience=patience)
-        terms = Terms(stream, handling, tuple(on_cut), size=4000, hedge_after=hedge_after)
+        terms = Terms(
+            stream,
+            handling,
+            tuple(on_cut),
+            size=4000,
+            hedge_after=None if hedge_after is None else HedgeAfter(hedge_after),
+        )
         chosen = targets(plan) if isinstance(plan, int) else plan
         self.now = 100.0
         self.execution = Execution(chosen, terms, self.purse, Half(chance))

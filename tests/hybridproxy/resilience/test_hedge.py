@@ -3,7 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.resilience.hedge import ENOUGH, KEPT, PERCENTILE, FirstTokens
+from hybridproxy.model.plan import Plan
+from hybridproxy.model.snapshot import Handling
+from hybridproxy.resilience.hedge import ENOUGH, KEPT, PERCENTILE, FirstTokens, hedge_after
+from tests.support.make import target
 
 
 def learnt(*seconds: float) -> FirstTokens:
@@ -45,3 +48,16 @@ def test_it_is_one_of_the_last_times_and_hardly_any_are_longer(seconds: list[flo
     assert usual in last
     assert sum(one > usual for one in last) <= (1 - PERCENTILE) * (len(last) - 1) + 0.5
     assert sum(one < usual for one in last) <= PERCENTILE * (len(last) - 1) + 0.5
+
+
+def test_a_hedge_waits_for_what_is_usual_of_the_first_target() -> None:
+    """Only where the route hedges, and once enough is known."""
+    first = target("a")
+    times = FirstTokens()
+    plan = Plan((first,), (), Handling(hedge=0.01))
+    assert hedge_after(plan, {}) is None
+    assert hedge_after(plan, {first.health_key: times}) is None
+    for _ in range(ENOUGH):
+        times.add(0.5)
+    assert hedge_after(plan, {first.health_key: times}) == 0.5
+    assert hedge_after(Plan((first,), (), Handling()), {first.health_key: times}) is None
