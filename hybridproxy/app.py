@@ -109,8 +109,8 @@ class Worker:
         self.sweep = Sweep()
         rng = random.Random()  # noqa: S311 - spreads load, guards nothing
         self.health = MemoryHealth(self.loop.time, time.time, rng.random, configuration.settings.breaker)
-        self.general = GeneralSession(self.sweep)
-        self.sovereign = SovereignSession(self.sweep)
+        self.general = GeneralSession(self.sweep, self._refused)
+        self.sovereign = SovereignSession(self.sweep, self._refused)
         self.metrics = Metrics(self._gauges)
         self.health.listeners.append(self._phase_changed)
         self.health.marks.listeners.append(self._marked)
@@ -327,6 +327,11 @@ class Worker:
             name = "credential.quarantined" if mark.until > time.time() else "credential.released"
             model = None if len(mark.key) == 3 else mark.key[2]
             self.log.event(name, backend=named[0], credential=named[1], model=model, reason=mark.reason, heard=heard)
+
+    def _refused(self, backend: str, why: str) -> None:
+        """Tell whoever is on call that a connection would have gone where it must not, or met an impostor."""
+        self.metrics.egress_refused(backend)
+        self.log.event("egress.refused", backend=backend, reason=why)
 
     def _gauges(self) -> dict[str, float]:
         return {

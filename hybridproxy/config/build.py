@@ -119,13 +119,23 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         credentials=tuple(Credential(_credential_id(name, n, secret), secret) for n, secret in enumerate(secrets, 1)),
         weight=section.weight,
         allow_cidrs=tuple(section.allow_cidrs),
-        tls=Tls(None if section.tls.ca is None else str(base / section.tls.ca), section.tls.name),
+        tls=Tls(
+            ca=_file(base, section.tls.ca),
+            name=section.tls.name,
+            cert=_file(base, section.tls.cert),
+            key=_file(base, section.tls.key),
+        ),
         pin=tuple(section.pin),
         timeouts=TimeoutOverrides(own.connect, own.first_token, own.between_bytes, own.answer),
         region=section.region or _region(section, regions),
         promise=promise_for(section),
         priority=section.priority,
+        resolver=tuple(section.resolver),
     )
+
+
+def _file(base: Path, name: str | None) -> str | None:
+    return None if name is None else str(base / name)
 
 
 def promise_for(section: BackendSection) -> Promise:
@@ -215,6 +225,7 @@ def _sovereign(backend: Backend) -> SovereignBackend:
         region=backend.region,
         promise=backend.promise,
         priority=backend.priority,
+        resolver=backend.resolver,
     )
 
 

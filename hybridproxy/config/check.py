@@ -10,9 +10,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-from geo.networks import SPECIAL_NETWORKS, pack
 from hybridproxy.config.build import promise_for, residency_of
-from hybridproxy.config.check_backends import check_backend, located_endpoints
+from hybridproxy.config.check_backends import check_backend, warn_backend
 from hybridproxy.config.context import DEFAULT, Context, Finding, check_filled, check_known, check_secret, is_file
 from hybridproxy.config.environment import literal_part
 from hybridproxy.config.mistakes import KeyPath, dotted
@@ -236,7 +235,7 @@ def overlap(one: str, other: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
 
 
-def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
+def warn(file: ConfigurationFile, data: Mapping[str, Any], context: Context) -> Iterator[Finding]:
     """Yield what is accepted and does nothing, and what is probably not meant. One line for all of a kind."""
     for pattern, message in NOT_DONE_YET.items():
         paths = list(_fitting(data, pattern))
@@ -250,10 +249,7 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any]) -> Iterator[Finding]:
             yield ("routes", name, "on_cut"), "none of the route's backends can continue an answer: resume does nothing"
     yield from _warn_of_engines(file)
     for name, backend in file.backends.items():
-        if backend.sovereign:
-            for path, endpoint in located_endpoints(("backends", name), backend):
-                if (pack(endpoint.host) or b"") not in SPECIAL_NETWORKS:
-                    yield path, "a public address for a vpc backend: make sure that it is a machine of yours"
+        yield from warn_backend(name, backend, context)
     if not file.tenants:
         yield (), "there are no tenants, so nobody may call"
 

@@ -1,8 +1,12 @@
 """What has to fit together within one backend: its provider and site, its credentials, its addresses."""
 
+import ssl
+import stat
 from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
 
-from geo.networks import Network, NetworkSet, pack
+from geo.networks import SPECIAL_NETWORKS, Network, pack
 from hybridproxy.config.check_places import check_places
 from hybridproxy.config.context import Context, Finding, check_secret, is_file
 from hybridproxy.config.mistakes import KeyPath
@@ -10,6 +14,8 @@ from hybridproxy.config.schema import BackendSection
 from hybridproxy.config.values import suggestion
 from hybridproxy.model.backend import Endpoint
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, inside, read
+from hybridproxy.residency.address import Network as AnyNetwork
 
 _WIDEST_VPC = {32: 8, 128: 7}
 """Shortest prefix of a VPC's network: 10.0.0.0/8 and fc00::/7 are the largest private ones."""
@@ -38,8 +44,75 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
     if known and backend.priority and not provider.prioritises:
         able = ", ".join(row.name for row in PROVIDERS.values() if row.prioritises)
         yield (*here, "priority"), f"{provider.name} takes no priority: this is for {able}"
-    if backend.tls.ca is not None and not is_file(context.base / backend.tls.ca):
-        yield (*here, "tls", "ca"), "expected a PEM file with the certificates to trust; there is no such file"
+    yield from _resolver(here, backend)
+    if name not in context.withheld:
+        yield from _tls(here, backend, context)
+
+
+def _tls(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    tls, tls_path = backend.tls, (*here, "tls")
+    if tls.ca is not None and not is_file(context.base / tls.ca):
+        yield (*tls_path, "ca"), "expected a PEM file with the certificates to trust; there is no such file"
+    if (tls.cert is None) is not (tls.key is None):
+        yield (*tls_path, "cert" if tls.key is None else "key"), "cert and key go together: write both, or neither"
+    if tls.cert is None or tls.key is None:
+        return
+    paths = {"cert": context.base / tls.cert, "key": context.base / tls.key}
+    missing = [option for option, path in paths.items() if not is_file(path)]
+    for option in missing:
+        yield (*tls_path, option), f"expected a PEM file with our {_OURS[option]}; there is no such file"
+    if not missing:
+        try:
+            # with a password, or OpenSSL would ask for one on the terminal
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(paths["cert"], paths["key"], password="")
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            yield (*tls_path, "key"), "expected the key of the certificate, both in PEM form and without a password"
+
+
+_OURS = {"cert": "certificate", "key": "key"}
+
+
+def _resolver(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
+    if backend.resolver and not backend.sovereign:
+        yield (*here, "resolver"), "only for vpc backends: names of others are asked of the system's name servers"
+        return
+    networks = tuple(map(ip_network, backend.allow_cidrs))
+    for index, (address, _) in enumerate(backend.resolver):
+        found = read(address)
+        if found is None or not (inside(found, networks) or inside(found, PRIVATE)):
+            path = (*here, "resolver", index)
+            yield path, "expected a name server of your own: a private address, or one inside allow_cidrs"
+
+
+def warn_backend(name: str, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    """Yield what is accepted of a vpc backend, and is probably not meant."""
+    if not backend.sovereign or name in context.withheld:
+        return
+    here: KeyPath = ("backends", name)
+    for path, endpoint in located_endpoints(here, backend):
+        address = read(endpoint.host)
+        if address is not None and (pack(endpoint.host) or b"") not in SPECIAL_NETWORKS:
+            yield path, "a public address for a vpc backend: make sure that it is a machine of yours"
+        if endpoint.scheme == "http" and backend.insecure and not (address is not None and address.is_loopback):
+            yield path, "plain http for a vpc backend: whoever can listen on that network reads prompts and answers"
+    secured = [endpoint for _, endpoint in located_endpoints(here, backend) if endpoint.scheme == "https"]
+    if secured and backend.tls.ca is None:
+        yield (*here, "tls"), "ca is not set: any authority that this system trusts could vouch for an impostor"
+    for index, cidr in enumerate(backend.allow_cidrs):
+        if any(_within(ip_network(cidr), risky) for risky in RISKY):
+            yield (*here, "allow_cidrs", index), "holds addresses of metadata services, which give out credentials"
+    if backend.tls.key is not None and _is_public(context.base / backend.tls.key):
+        yield (*here, "tls", "key"), "everybody on this machine may read the key: chmod o-r"
+
+
+def _is_public(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IROTH)
+
+
+def _within(network: AnyNetwork, other: AnyNetwork) -> bool:
+    return (
+        network.version == other.version and network.prefixlen >= other.prefixlen and network.network_address in other
+    )
 
 
 def sites_of(backend: BackendSection) -> list[str]:
@@ -68,7 +141,7 @@ def located_endpoints(here: KeyPath, backend: BackendSection) -> list[tuple[KeyP
 
 def _endpoints(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
     endpoints = located_endpoints(here, backend)
-    allowed = NetworkSet.parse(backend.allow_cidrs)
+    networks = tuple(map(ip_network, backend.allow_cidrs))
     guarded = bool(backend.allow_cidrs) and context.intact((*here, "allow_cidrs"))
     seen: set[Endpoint] = set()
     for path, endpoint in endpoints:
@@ -76,9 +149,13 @@ def _endpoints(here: KeyPath, backend: BackendSection, context: Context) -> Iter
         loopback = packed is not None and (packed[:1] == b"\x7f" if len(packed) == 4 else packed == bytes(15) + b"\1")
         if endpoint.scheme == "http" and not loopback and not backend.insecure and context.intact((*here, "insecure")):
             yield path, "plain http beyond this machine: write https, or insecure: true if the network is trusted"
-        if packed is None and backend.sovereign:
-            yield path, "a vpc backend is reached by its IP address: a name could be made to point elsewhere"
-        if packed is not None and guarded and packed not in allowed:
+        if packed is None and backend.sovereign and not backend.resolver and context.intact((*here, "resolver")):
+            yield (
+                path,
+                "a vpc backend is reached by its IP address: a name could be made to point elsewhere (see resolver)",
+            )
+        address = read(endpoint.host)
+        if address is not None and guarded and not inside(address, networks):
             yield path, "the address is not within the backend's allow_cidrs"
         if endpoint in seen:
             yield path, "the endpoint is listed twice"
@@ -94,6 +171,8 @@ def _vpc(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
         yield (*here, "allow_cidrs"), "is required for a vpc backend: the networks its addresses have to be in"
     for index, cidr in enumerate(backend.allow_cidrs):
         network = Network.parse(cidr)
+        if any(_within(ip_network(cidr), nobodys) for nobodys in NOBODYS):
+            yield (*here, "allow_cidrs", index), "no server has an address in this network"
         prefix = network.bits - (network.last - network.first).bit_length()
         if prefix < _WIDEST_VPC[network.bits]:
             path = (*here, "allow_cidrs", index)

@@ -25,6 +25,7 @@ class Context:
         templates: path -> text with its `${NAME}` references, where there were any.
         base: the folder relative paths start at.
         intact: whether nothing at or under a path was refused already.
+        withheld: the backends that this plane does without, whose files need not be there.
 
     """
 
@@ -32,6 +33,7 @@ class Context:
     templates: Mapping[KeyPath, str]
     base: Path
     intact: Callable[[KeyPath], bool]
+    withheld: frozenset[str] = frozenset()
 
 
 def is_file(path: Path) -> bool:

@@ -82,7 +82,7 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
     proof = prove(snapshot, random.Random(0), failures=False)  # noqa: S311 - only the order within groups
     if proof.violations:
         raise ConfigError([sources.note(("tenants", v.case.tenant), f"residency: {v}") for v in proof.violations])
-    warnings = [*sources.warnings, *(sources.note(where, message) for where, message in warn(file, sources.data))]
+    warnings = [*sources.warnings, *(sources.note(where, message) for where, message in warn(file, sources.data, _context(file, sources)))]
     return Configuration(
         snapshot=snapshot,
         settings=settings_of(file, path.parent),

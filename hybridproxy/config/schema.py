@@ -31,6 +31,7 @@ from hybridproxy.config.values import (
     Port,
     PositiveDuration,
     ProviderName,
+    Resolver,
     Secret,
     TenantId,
     Url,
@@ -150,6 +151,13 @@ class TlsSection(Section):
     name: Host | None = None
 
 
+class BackendTlsSection(TlsSection):
+    """How a backend proves itself, and how we do to it."""
+
+    cert: str | None = Field(None, min_length=1)
+    key: str | None = Field(None, min_length=1)
+
+
 class RedisSection(Section):
     """What replicas share."""
 
@@ -252,7 +260,8 @@ class BackendSection(Section):
     limits: Limits | None = None
     region: Name | None = None
     allow_cidrs: list[Cidr] = []
-    tls: TlsSection = TlsSection()
+    resolver: list[Resolver] = Field([], max_length=4)
+    tls: BackendTlsSection = BackendTlsSection()
     insecure: bool = False
     promises: PromiseSection | None = None
     pin: list[Name] = []

@@ -16,7 +16,7 @@ from pydantic import Field, PlainValidator
 from geo.countries import CONTINENT_OF
 from geo.networks import Network, pack, text
 from hybridproxy.families import FAMILIES
-from hybridproxy.model.backend import Endpoint
+from hybridproxy.model.backend import Endpoint, NameServer
 from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.residency.demand import days, places
@@ -50,6 +50,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 # urlsplit strips spaces and drops line ends and tabs without a word.
 _URL = re.compile(r"[!-\[\]-~]{1,2048}")
+_BRACKETED = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::([0-9]{1,5}))?")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 
 
@@ -221,6 +222,20 @@ def host(value: Any) -> str:
     raise ValueError("expected an IP address or a host name")
 
 
+def name_server(value: Any) -> NameServer:
+    """Return the address and the port of a name server; a name would need another one to ask."""
+    if isinstance(value, str):
+        address, number = value, "53"
+        if match := _BRACKETED.fullmatch(value):
+            address, number = match[1], match[2] or number
+        elif value.count(":") == 1:
+            address, _, number = value.partition(":")
+        packed = pack(address)
+        if packed is not None and re.fullmatch(r"[0-9]{1,5}", number) and 1 <= int(number) <= 65535:
+            return text(packed), int(number)
+    raise ValueError("expected the IP address of a name server, with a port if it is not 53: 10.0.0.2 or 10.0.0.2:5353")
+
+
 def secret(value: Any) -> str:
     """Return a key or token that fits into a header."""
     if not isinstance(value, str) or not _SECRET.fullmatch(value):
@@ -325,6 +340,10 @@ Continent = Annotated[
 ]
 Url = Annotated[Endpoint, PlainValidator(endpoint, json_schema_input_type=Annotated[str, Field(pattern="^https?://")])]
 Host = Annotated[str, PlainValidator(host, json_schema_input_type=str)]
+Resolver = Annotated[
+    NameServer,
+    PlainValidator(name_server, json_schema_input_type=Annotated[str, Field(examples=["10.0.0.2", "10.0.0.2:5353"])]),
+]
 Secret = Annotated[str, PlainValidator(secret, json_schema_input_type=_Env)]
 Digest = Annotated[
     bytes, PlainValidator(key_digest, json_schema_input_type=Annotated[str, Field(pattern=f"^{_DIGEST}$")])

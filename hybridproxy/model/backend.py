@@ -37,12 +37,26 @@ class Endpoint:
         return host if self.port == default else f"{host}:{self.port}"
 
 
+NameServer = tuple[str, int]
+"""The address of a name server, never a name, and its port."""
+
+
 @value
 class Tls:
-    """How a backend proves itself: `ca` is a PEM file (None: the system's roots), `name` what the certificate says."""
+    """How a backend proves itself, and how we do.
+
+    Attributes:
+        ca: a PEM file with the authorities that sign its certificate, None: the system's roots.
+        name: what its certificate says, None: the endpoint's host.
+        cert: a PEM file with our certificate and what leads from it to its authority, None: we have none to show.
+        key: a PEM file with the key of that certificate.
+
+    """
 
     ca: str | None = None
     name: str | None = None
+    cert: str | None = None
+    key: str | None = None
 
 
 @value
@@ -115,6 +129,7 @@ class Backend:
         region: the region its endpoint lies in, which an operator may evacuate; "" where nobody said.
         promise: where it computes, and what it keeps.
         priority: its engines go by the priority of calls.
+        resolver: name servers in the VPC, the only ones that are asked for its endpoints' names; empty: the system's.
 
     """
 
@@ -132,13 +147,15 @@ class Backend:
     region: str = ""
     promise: Promise = NO_PROMISE
     priority: bool = False
+    resolver: tuple[NameServer, ...] = ()
 
 
 @value
 class SovereignBackend:
     """A `trust: vpc` backend for calls of sovereign tenants.
 
-    The fields are those of `Backend`; `allow_cidrs` is never empty and every endpoint is an IP literal within it.
+    The fields are those of `Backend`; `allow_cidrs` is never empty, and every endpoint is an IP literal within it, or a
+    name that only `resolver` is asked for.
     """
 
     id: str
@@ -154,6 +171,7 @@ class SovereignBackend:
     region: str = ""
     promise: Promise = NO_PROMISE
     priority: bool = False
+    resolver: tuple[NameServer, ...] = ()
 
 
 B = TypeVar("B", Backend, SovereignBackend)

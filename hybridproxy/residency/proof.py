@@ -26,6 +26,7 @@ from hybridproxy.model.residency import Promise, Residency, listed
 from hybridproxy.model.snapshot import Snapshot, Tenant
 from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.residency.address import disguised, inside, read
 from hybridproxy.routing import gate
 from hybridproxy.routing.plan import plan, plan_sovereign
 from hybridproxy.routing.scores import Rng
@@ -272,12 +273,13 @@ def _outside(snapshot: Snapshot, backend: Either) -> str | None:
         return "has no allow_cidrs"
     networks = [ipaddress.ip_network(cidr) for cidr in backend.allow_cidrs]
     for endpoint in backend.endpoints:
-        try:
-            address = ipaddress.ip_address(endpoint.host)
-        except ValueError:
-            return "has an endpoint that is a name"
-        if not any(address in network for network in networks):
+        address = read(endpoint.host)
+        if address is None and (disguised(endpoint.host) or not backend.resolver):
+            return "has an endpoint that is a name, and no resolver in the VPC"
+        if address is not None and not inside(address, networks):
             return "has an endpoint outside its allow_cidrs"
+    if any(read(host) is None for host, _ in backend.resolver):
+        return "has a resolver that is a name"
     return None
 
 

@@ -60,6 +60,7 @@ class Metrics(Collector):
         self._seams: dict[tuple[str, str], int] = {}
         self._hedged: dict[str, int] = {}
         self._lost = 0
+        self._refused: dict[str, int] = {}
         self._tokens: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, Histogram] = {}
         self._first: dict[str, Histogram] = {}
@@ -106,6 +107,10 @@ class Metrics(Collector):
         key = (backend, phase)
         self._phases[key] = self._phases.get(key, 0) + 1
 
+    def egress_refused(self, backend: str) -> None:
+        """Count a connection to a backend that was refused by us."""
+        self._refused[backend] = self._refused.get(backend, 0) + 1
+
     def collect(self) -> Iterator[Metric]:
         """Hand the counts to the exposition."""
         calls = CounterMetricFamily(
@@ -128,6 +133,14 @@ class Metrics(Collector):
         for change, n in self._phases.items():
             phases.add_metric(change, n)
         yield phases
+        refused = CounterMetricFamily(
+            "hybridproxy_egress_refused",
+            "Connections that the egress guard or a certificate stopped.",
+            labels=("backend",),
+        )
+        for backend, n in self._refused.items():
+            refused.add_metric((backend,), n)
+        yield refused
         seams = CounterMetricFamily(
             "hybridproxy_recovered_streams", "Streams that broke and went on.", labels=("backend", "way")
         )

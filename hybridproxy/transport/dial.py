@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import zip_longest
 from typing import Final, Generic, TypeVar
 
+from hybridproxy.residency.address import disguised
 from hybridproxy.transport.egress import Address, EgressRefusedError, Guard, literal
 
 HEAD_START: Final = 0.25
@@ -15,12 +16,15 @@ HEAD_START: Final = 0.25
 T = TypeVar("T")
 Connect = Callable[[Address], Awaitable[T]]
 
-Locate = Callable[[str, int, Guard], Awaitable[list[Address]]]
+Ask = Callable[[str], Awaitable[list[Address]]]
+"""Asks the name servers of a backend for a name; raises `socket.gaierror`."""
+
+Locate = Callable[[str, int, Guard, Ask | None], Awaitable[list[Address]]]
 """From a host to the addresses it may be reached at, in the order to try them; raises EgressRefusedError."""
 
 
-async def locate_any(host: str, port: int, guard: Guard) -> list[Address]:
-    """Return the allowed addresses of a name or of an IP literal.
+async def locate_any(host: str, port: int, guard: Guard, ask: Ask | None) -> list[Address]:
+    """Return the allowed addresses of a name or of an IP literal; `ask`: None for the system's name servers.
 
     Raises:
         EgressRefusedError: the guard allows none of them.
@@ -30,24 +34,36 @@ async def locate_any(host: str, port: int, guard: Guard) -> list[Address]:
     address = literal(host)
     if address is not None:
         return guard.only_allowed([address])
+    if ask is not None:
+        return await locate_inside(host, port, guard, ask)
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     names = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
     return guard.only_allowed(_interleaved([a for name in names if (a := literal(name)) is not None]))
 
 
-async def locate_literal(host: str, port: int, guard: Guard) -> list[Address]:  # noqa: ARG001 - a `Locate`
-    """Return the address that the host is written as, if a network of the guard holds it. Never resolves a name.
+async def locate_inside(
+    host: str,
+    port: int,  # noqa: ARG001 - a `Locate`
+    guard: Guard,
+    ask: Ask | None,
+) -> list[Address]:
+    """Return the addresses inside the guard's networks of what the host is written as, or of a name by its own servers.
+
+    Never asks the system for a name.
 
     Raises:
-        EgressRefusedError: it is a name, or outside the networks, or there are no networks.
+        EgressRefusedError: it is outside the networks, or there are no networks, or a name and nobody to ask.
+        OSError: the name could not be resolved (`socket.gaierror`).
 
     """
-    address = literal(host)
-    if address is None:
-        raise EgressRefusedError("its endpoint is a name; a sovereign backend's is an IP address")
     if guard.open:
         raise EgressRefusedError("it has no allow_cidrs, which a sovereign backend must have")
-    return guard.only_allowed([address])
+    address = literal(host)
+    if address is not None:
+        return guard.only_allowed([address])
+    if ask is None or disguised(host):
+        raise EgressRefusedError("its endpoint is a name; a sovereign backend's is an IP address, or it has a resolver")
+    return _interleaved(guard.only_allowed(await ask(host)))
 
 
 async def first_to_answer(addresses: Sequence[Address], connect: Connect[T], drop: Callable[[T], None]) -> T:

@@ -65,7 +65,10 @@ def _system(error: OSError) -> Fault:
 # The first row that fits counts: a kind of error stands before those it is a kind of.
 _CONNECT: Final[tuple[tuple[type[Exception], Callable[..., Fault]], ...]] = (
     (EgressRefusedError, lambda error: Fault(FaultKind.EGRESS_REFUSED, str(error))),
-    (TlsSetupError, lambda _: Fault(FaultKind.TLS, "its CA file cannot be read: correct tls.ca")),
+    (
+        TlsSetupError,
+        lambda _: Fault(FaultKind.TLS, "its PEM files cannot be used: correct tls.ca, cert and key"),
+    ),
     (ssl.SSLCertVerificationError, _certificate),
     (ssl.SSLEOFError, lambda _: Fault(FaultKind.TLS, "it closed the connection during the handshake")),
     (ssl.SSLError, _handshake),

@@ -2,15 +2,18 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
-from hybridproxy.model.backend import Backend, SovereignBackend, Tls
+from hybridproxy.model.backend import Backend, Endpoint, NameServer, SovereignBackend, Tls
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.tasks import spawn
 from hybridproxy.transport import dial
 from hybridproxy.transport.egress import Address, Guard
 from hybridproxy.transport.faults import connect_fault
+from hybridproxy.transport.resolver import Resolver
 from hybridproxy.transport.sweep import Sweep
 from hybridproxy.transport.tls import Contexts
 from hybridproxy.transport.upstream import Connection, Exchange
@@ -22,6 +25,10 @@ IDLE_TIMEOUT: Final = 30.0
 """Seconds until an idle connection is closed; load balancers in front of upstreams close theirs after 60 and more."""
 
 
+Refused = Callable[[str, str], None]
+"""Takes a backend's id and why no connection to it was made: it is outside its networks, or no such server of ours."""
+
+
 class PoolKey(NamedTuple):
     """What two requests must have in common to share a connection."""
 
@@ -30,11 +37,17 @@ class PoolKey(NamedTuple):
     port: int
     tls: Tls
     allow_cidrs: tuple[str, ...]
+    resolver: tuple[NameServer, ...] = ()
+
+
+def pool_key(backend: Backend | SovereignBackend, endpoint: Endpoint) -> PoolKey:
+    """Return the key of the pool of a backend's endpoint."""
+    return PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs, backend.resolver)
 
 
 def pool_keys(backend: Backend | SovereignBackend) -> set[PoolKey]:
     """Return the keys of the pools that a backend uses."""
-    return {PoolKey(e.scheme, e.host, e.port, backend.tls, backend.allow_cidrs) for e in backend.endpoints}
+    return {pool_key(backend, endpoint) for endpoint in backend.endpoints}
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +55,10 @@ class Common:
     """What the pools of a session share.
 
     Attributes:
-        locate: how a host becomes addresses; the only difference between a general and a sovereign session.
+        locate: how a host becomes addresses.
+        refused: hears of a backend to which a connection was refused by us, and why.
+        contexts: how TLS is spoken. This and `locate` are what a sovereign session differs in from a general one.
+        resolver: asks the name servers that backends have of their own.
         connections: those that are open.
         connecting: exchanges that wait for a connection.
         opened: connections opened so far.
@@ -53,9 +69,11 @@ class Common:
 
     sweep: Sweep
     locate: dial.Locate
+    refused: Refused = lambda _backend, _why: None
     max_idle: int = MAX_IDLE
     idle_timeout: float = IDLE_TIMEOUT
     contexts: Contexts = field(default_factory=Contexts)
+    resolver: Resolver = field(default_factory=Resolver)
     connections: set[Connection] = field(default_factory=set)
     connecting: set[Exchange] = field(default_factory=set)
     opened: int = 0
@@ -78,7 +96,7 @@ class Common:
 class ConnectionPool:
     """The connections for one key."""
 
-    __slots__ = ("_common", "_guard", "_idle", "_key", "_retired", "_time")
+    __slots__ = ("_ask", "_common", "_guard", "_idle", "_key", "_retired", "_time")
 
     def __init__(self, key: PoolKey, common: Common) -> None:
         """Make an empty pool.
@@ -91,6 +109,7 @@ class ConnectionPool:
         self._key = key
         self._common = common
         self._guard = Guard(key.allow_cidrs)
+        self._ask = partial(common.resolver.addresses, key.resolver) if key.resolver else None
         self._idle: list[Connection] = []  # the one used last is at the end
         self._retired = False
         self._time = common.sweep.time
@@ -115,13 +134,13 @@ class ConnectionPool:
         self._common.connecting.add(exchange)
         spawn(self._connect(exchange), f"connect: {exchange.backend}")
 
-    async def check(self, seconds: float) -> Fault | None:
+    async def check(self, backend: str, seconds: float) -> Fault | None:
         """Open a connection, and keep it for a request to come; return why there is none."""
         try:
             async with asyncio.timeout(seconds):
                 connection = await self._open()
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a fault
-            return connect_fault(error)
+            return self._fault(error, backend)
         self.keep(connection)
         return None
 
@@ -189,13 +208,21 @@ class ConnectionPool:
                 connection.send(exchange, reused=False)
         except Exception as error:
             exchange.connecting(None)
-            fault = connect_fault(error)
+            fault = self._fault(error, exchange.backend)
             exchange.fail(fault)
             if fault.kind is FaultKind.INTERNAL and not isinstance(error, OSError):
                 raise  # a bug of ours, which the loop reports
         finally:
             self._common.connecting.discard(exchange)
             self._common.departed()
+
+    def _fault(self, error: Exception, backend: str) -> Fault:
+        """Return what an error means. One that says that somebody else is there, or would be, is told at once."""
+        fault = connect_fault(error)
+        impostor = bool(self._key.allow_cidrs) and isinstance(error, ssl.SSLCertVerificationError)
+        if impostor or fault.kind is FaultKind.EGRESS_REFUSED:
+            self._common.refused(backend, fault.detail)
+        return fault
 
     async def _open(self) -> Connection:
         key = self._key
@@ -215,8 +242,8 @@ class ConnectionPool:
             self._common.connections.add(connection)
             return connection
 
-        addresses = await self._common.locate(key.host, key.port, self._guard)
+        addresses = await self._common.locate(key.host, key.port, self._guard, self._ask)
         return await dial.first_to_answer(addresses, connect, Connection.drop)
 
     def _context(self) -> ssl.SSLContext | None:
-        return self._common.contexts.get(self._key.tls.ca) if self._key.scheme == "https" else None
+        return self._common.contexts.get(self._key.tls) if self._key.scheme == "https" else None

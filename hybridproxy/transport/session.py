@@ -10,12 +10,12 @@ from typing import Final
 from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
-from hybridproxy.transport.dial import Locate, locate_any, locate_literal
+from hybridproxy.transport.dial import locate_any, locate_inside
 from hybridproxy.transport.faults import connect_fault
 from hybridproxy.transport.heads import request_head, request_prefix
-from hybridproxy.transport.pool import IDLE_TIMEOUT, MAX_IDLE, Common, ConnectionPool, PoolKey
+from hybridproxy.transport.pool import IDLE_TIMEOUT, MAX_IDLE, Common, ConnectionPool, PoolKey, Refused, pool_key
 from hybridproxy.transport.sweep import Sweep
-from hybridproxy.transport.tls import TlsSetupError
+from hybridproxy.transport.tls import Contexts, TlsSetupError
 from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 MAX_LANES: Final = 4096
@@ -29,8 +29,8 @@ class _Network:
 
     __slots__ = ("_closed", "_lanes", "_loop", "_pools", "common")
 
-    def __init__(self, sweep: Sweep, locate: Locate, max_idle: int, idle_timeout: float) -> None:
-        self.common = Common(sweep, locate, max_idle, idle_timeout)
+    def __init__(self, common: Common) -> None:
+        self.common = common
         self._loop = asyncio.get_running_loop()
         self._pools: dict[PoolKey, ConnectionPool] = {}
         self._lanes: dict[tuple[int, str, bool], _Lane] = {}
@@ -64,7 +64,7 @@ class _Network:
             pool = self._pool(target)
         except (TlsSetupError, ValueError) as error:
             return connect_fault(error) if isinstance(error, TlsSetupError) else Fault(FaultKind.INTERNAL, str(error))
-        return await pool.check(target.timeouts.connect)
+        return await pool.check(target.backend.id, target.timeouts.connect)
 
     def _lane(
         self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
@@ -86,8 +86,7 @@ class _Network:
         return target, self._pool(target), prefix
 
     def _pool(self, target: Target[Backend] | Target[SovereignBackend]) -> ConnectionPool:
-        endpoint, backend = target.endpoint, target.backend
-        key = PoolKey(endpoint.scheme, endpoint.host, endpoint.port, backend.tls, backend.allow_cidrs)
+        key = pool_key(target.backend, target.endpoint)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = ConnectionPool(key, self.common)
@@ -96,6 +95,7 @@ class _Network:
     def retain(self, keys: Collection[PoolKey]) -> None:
         self._lanes.clear()
         self.common.contexts.forget_files()
+        self.common.resolver.forget()
         for key in [key for key in self._pools if key not in keys]:
             self._pools.pop(key).retire()
 
@@ -103,6 +103,7 @@ class _Network:
         self._closed = True
         self.retain(())
         closing = Fault(FaultKind.INTERNAL, "hybridproxy is shutting down")
+        self.common.resolver.close()
         exchanges = list(self.common.connecting)
         exchanges += [c.exchange for c in self.common.connections if c.exchange is not None]
         for exchange in exchanges:
@@ -157,16 +158,24 @@ class GeneralSession(_Session):
 
     __slots__ = ()
 
-    def __init__(self, sweep: Sweep, *, max_idle: int = MAX_IDLE, idle_timeout: float = IDLE_TIMEOUT) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        refused: Refused = lambda _backend, _why: None,
+        *,
+        max_idle: int = MAX_IDLE,
+        idle_timeout: float = IDLE_TIMEOUT,
+    ) -> None:
         """Make a session on the running loop that opens nothing until it is used.
 
         Args:
             sweep: the worker's timer.
+            refused: hears of a backend to which we refuse to connect, and why.
             max_idle: idle connections that are kept to one upstream.
             idle_timeout: seconds until an idle connection is closed.
 
         """
-        super().__init__(_Network(sweep, locate_any, max_idle, idle_timeout))
+        super().__init__(_Network(Common(sweep, locate_any, refused, max_idle, idle_timeout)))
 
     def start(self, target: Target[Backend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""
@@ -178,20 +187,29 @@ class GeneralSession(_Session):
 
 
 class SovereignSession(_Session):
-    """The way out for sovereign tenants' calls: to an IP literal inside the backend's `allow_cidrs`, or to nothing."""
+    """The way out for sovereign tenants' calls: inside the backend's `allow_cidrs`, or to nothing."""
 
     __slots__ = ()
 
-    def __init__(self, sweep: Sweep, *, max_idle: int = MAX_IDLE, idle_timeout: float = IDLE_TIMEOUT) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        refused: Refused = lambda _backend, _why: None,
+        *,
+        max_idle: int = MAX_IDLE,
+        idle_timeout: float = IDLE_TIMEOUT,
+    ) -> None:
         """Make a session on the running loop that opens nothing until it is used.
 
         Args:
             sweep: the worker's timer.
+            refused: hears of a backend to which we refuse to connect, and why.
             max_idle: idle connections that are kept to one upstream.
             idle_timeout: seconds until an idle connection is closed.
 
         """
-        super().__init__(_Network(sweep, locate_literal, max_idle, idle_timeout))
+        contexts = Contexts(environment=False)
+        super().__init__(_Network(Common(sweep, locate_inside, refused, max_idle, idle_timeout, contexts)))
 
     def start(self, target: Target[SovereignBackend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""

@@ -6,7 +6,7 @@ block. Who opens, keeps and drops connections is `pool`'s business.
 
 import asyncio
 import ssl
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Protocol, cast
 
 from hybridproxy.model.backend import Timeouts
@@ -56,9 +56,9 @@ class UpstreamRequest:
     """
 
     path: str
-    body: bytes
+    body: bytes = field(repr=False)
     stream: bool
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: str = "POST"
 
 

@@ -96,6 +96,8 @@ ROWS: dict[str, tuple[str, str, str]] = {
     "a target for an observer": ("observer.call_finished(facts)", "observer.call_finished(inside)", "arg-type"),
     "facts for the metrics": ("metrics.call_finished(facts)", "metrics.call_finished(vpc)", "arg-type"),
     "facts for the log": ("log.call_finished(facts)", "log.call_finished(inside)", "arg-type"),
+    "a name in the metrics": ("metrics.egress_refused(vpc.id)", "metrics.egress_refused(vpc)", "arg-type"),
+    "a session in the metrics": ("metrics.egress_refused('vpc')", "metrics.egress_refused(sovereign)", "arg-type"),
     "a backend in an event": ("log.event('x', backend=vpc.id)", "log.event('x', backend=vpc)", "arg-type"),
     "a target in an event": ("log.event('x', n=1)", "log.event('x', target=inside)", "arg-type"),
     "a plan in an event": ("log.event('x', names=['a'])", "log.event('x', plans=[secret])", "list-item"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.hybridproxy.transport.certificates import Authority
 from tests.support.stack import Stack, running
 
 
@@ -19,3 +20,15 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     """Simulated upstreams and the proxy."""
     async with running(tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whoever signs the VPC's certificates."""
+    return Authority(tmp_path_factory.mktemp("authority"), "Test CA")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Another authority."""
+    return Authority(tmp_path_factory.mktemp("stranger"), "Another CA")

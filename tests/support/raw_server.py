@@ -136,6 +136,11 @@ class RawServer:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
+    def close_listening(self) -> None:
+        """Take no connection any more; those that are open stay."""
+        assert self._server is not None
+        self._server.close()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

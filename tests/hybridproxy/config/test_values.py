@@ -188,3 +188,32 @@ def test_a_weight_is_a_positive_number() -> None:
     for wrong in (0, -1, float("nan"), "2", True, 1e9):
         with pytest.raises(ValueError, match="expected a number"):
             values.weight(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("10.0.0.2", ("10.0.0.2", 53)),
+        ("10.0.0.2:5353", ("10.0.0.2", 5353)),
+        ("fd00::2", ("fd00::2", 53)),
+        ("[fd00::2]", ("fd00::2", 53)),
+        ("[FD00:0::2]:5353", ("fd00::2", 5353)),
+    ],
+)
+def test_a_name_server_is_an_address_and_a_port(text: str, server: tuple[str, int]) -> None:
+    """53 unless another one is written."""
+    assert values.name_server(text) == server
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dns.internal", "dns.internal:53", "10.0.0.2:", "10.0.0.2:0", "10.0.0.2:65536", "10.0.0.2:53:53", "10.0.0.2:x",
+        "10.2", "0x0a000002",
+        "[10.0.0.2", "fe80::1%eth0", "[fd00::2]:", "", None, 53, "udp://10.0.0.2", "10.0.0.2:\u0665",
+    ],
+)  # fmt: skip
+def test_a_name_server_is_no_name(text: Any) -> None:
+    """Somebody would have to be asked for it."""
+    with pytest.raises(ValueError, match=r"^expected the IP address of a name server"):
+        values.name_server(text)

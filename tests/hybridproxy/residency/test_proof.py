@@ -102,8 +102,23 @@ def test_too_many_backends_are_sampled_and_it_says_so() -> None:
             {"endpoints": (*endpoints(1), Endpoint("https", "8.8.8.8", 443, ""))},
             "has an endpoint outside its allow_cidrs",
         ),
-        ({"endpoints": (Endpoint("https", "vllm.internal", 443, ""),)}, "has an endpoint that is a name"),
+        (
+            {"endpoints": (Endpoint("https", "vllm.internal", 443, ""),)},
+            "has an endpoint that is a name, and no resolver in the VPC",
+        ),
         ({"provider": "together"}, "is together, a third party"),
+        (
+            {"endpoints": (Endpoint("https", "2130706433", 443, ""),), "resolver": (("10.0.0.2", 53),)},
+            "has an endpoint that is a name, and no resolver in the VPC",
+        ),
+        (
+            {"endpoints": (Endpoint("https", "vllm.internal", 443, ""),), "resolver": (("dns.example", 53),)},
+            "has a resolver that is a name",
+        ),
+        (
+            {"endpoints": (Endpoint("https", "64:ff9b::808:808", 443, ""),), "allow_cidrs": ("64:ff9b::/96",)},
+            "has an endpoint outside its allow_cidrs",
+        ),
     ],
 )
 def test_a_vpc_that_is_none_is_found(changed: dict[str, Any], why: str) -> None:
@@ -113,6 +128,13 @@ def test_a_vpc_that_is_none_is_found(changed: dict[str, Any], why: str) -> None:
     assert (violation.backend, violation.why) == ("vpc", why)
     assert violation.case.out == ()
     assert str(violation).startswith("tenant bank, region asia, model qwen, chat: leads to vpc, which ")
+
+
+def test_a_name_that_only_a_resolver_in_the_vpc_is_asked_for_is_sound() -> None:
+    """Every answer is judged by the networks before anything is connected to."""
+    named = (Endpoint("https", "vllm.internal", 443, ""), *endpoints(1))
+    inside = dataclasses.replace(VPC, endpoints=named, resolver=(("10.0.0.2", 53),))
+    assert proved(config(BANK, inside=inside)).violations == ()
 
 
 def test_a_vpc_whose_general_view_is_a_third_partys_is_found() -> None:

@@ -61,3 +61,13 @@ def test_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(10):
         metrics.call_finished(dataclasses.replace(FACTS, region=f"r{i}"))
     assert samples(metrics)["hybridproxy_calls_total", "other", "other", "other", "other"] == 8
+
+
+def test_refused_connections_are_counted_by_backend() -> None:
+    """What the guard stopped."""
+    metrics = Metrics(dict)
+    for backend in ("vpc", "vpc", "other"):
+        metrics.egress_refused(backend)
+    read = samples(metrics)
+    assert read["hybridproxy_egress_refused_total", "vpc"] == 2
+    assert read["hybridproxy_egress_refused_total", "other"] == 1

@@ -37,6 +37,44 @@ class Authority:
         context.set_alpn_protocols(["h2", "http/1.1"])
         return context
 
+    def asking(self, name: str) -> ssl.SSLContext:
+        """A server's context that also asks callers for a certificate of this authority."""
+        context = self.server(name)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.ca)
+        return context
+
+    def client(self, name: str, password: bytes | None = None) -> tuple[Path, Path]:
+        """The files of a client's certificate and of its key, which nobody else may read."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._count += 1
+        builder = self._builder(subject, key, days=5)
+        certificate = self._write(f"client{self._count}.pem", builder.sign(self._key, hashes.SHA256()))
+        path = self._folder / f"client{self._count}.key"
+        path.touch(0o600)
+        path.write_bytes(_pem(key, password))
+        return certificate, path
+
+    def self_signed(self, name: str) -> ssl.SSLContext:
+        """A server's context with a certificate that nobody signed but itself."""
+        return Authority(self._sub(), name).server_of_its_own(name)
+
+    def server_of_its_own(self, name: str) -> ssl.SSLContext:
+        """A context with a certificate for a name that is its own authority."""
+        builder = self._builder(self._name, self._key, days=5)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        path = self._write("own.pem", builder.sign(self._key, hashes.SHA256()), self._key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+    def _sub(self) -> Path:
+        self._count += 1
+        folder = self._folder / f"own{self._count}"
+        folder.mkdir()
+        return folder
+
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
@@ -53,10 +91,11 @@ class Authority:
         path = self._folder / name
         text = certificate.public_bytes(serialization.Encoding.PEM)
         if key is not None:
-            text += key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+            text += _pem(key)
         path.write_bytes(text)
         return path
+
+
+def _pem(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> bytes:
+    locked = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)

@@ -32,34 +32,59 @@ def addresses(*texts: str) -> list[Address]:
 async def test_a_literal_needs_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """An IP address is used as it is written."""
     asked = resolves(monkeypatch, "1.1.1.1")
-    assert await dial.locate_any("10.0.3.11", 80, OPEN) == addresses("10.0.3.11")
+    assert await dial.locate_any("10.0.3.11", 80, OPEN, None) == addresses("10.0.3.11")
     assert asked == []
 
 
 async def test_a_name_is_looked_up_and_its_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver's first family stays first, repetitions go, and the other family is tried second, not last."""
     resolves(monkeypatch, "2001:db8::1", "2001:db8::2", "2001:db8::1", "192.0.2.1")
-    assert await dial.locate_any("api.example.com", 443, OPEN) == addresses("2001:db8::1", "192.0.2.1", "2001:db8::2")
+    assert await dial.locate_any("api.example.com", 443, OPEN, None) == addresses(
+        "2001:db8::1", "192.0.2.1", "2001:db8::2"
+    )
 
 
 async def test_a_name_that_leads_outside_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what a name server says only allowed addresses are left, and without one the answer is no."""
     guard = Guard(["10.0.3.0/24"])
     resolves(monkeypatch, "169.254.169.254", "10.0.3.7")
-    assert await dial.locate_any("vllm.internal", 80, guard) == addresses("10.0.3.7")
+    assert await dial.locate_any("vllm.internal", 80, guard, None) == addresses("10.0.3.7")
     resolves(monkeypatch, "169.254.169.254", "::ffff:8.8.8.8")
     with pytest.raises(EgressRefusedError):
-        await dial.locate_any("vllm.internal", 80, guard)
+        await dial.locate_any("vllm.internal", 80, guard, None)
 
 
 async def test_a_sovereign_host_is_never_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name, an address outside, or a backend without networks: refused, without a question to any name server."""
     asked = resolves(monkeypatch, "10.0.3.7")
     guard = Guard(["10.0.3.0/24"])
-    assert await dial.locate_literal("10.0.3.11", 80, guard) == addresses("10.0.3.11")
+    assert await dial.locate_inside("10.0.3.11", 80, guard, None) == addresses("10.0.3.11")
     for host, networks in (("vllm.internal", guard), ("10.0.4.1", guard), ("010.0.3.11", guard), ("10.0.3.11", OPEN)):
         with pytest.raises(EgressRefusedError):
-            await dial.locate_literal(host, 80, networks)
+            await dial.locate_inside(host, 80, networks, None)
+    assert asked == []
+
+
+async def test_a_backends_own_name_servers_are_asked_in_place_of_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they say is filtered; a name in disguise is not even asked for, and without networks nobody is."""
+    asked = resolves(monkeypatch, "10.0.3.7")
+    own: list[str] = []
+
+    async def ask(host: str) -> list[Address]:
+        own.append(host)
+        return addresses("10.0.4.1", "10.0.3.9", "fd00::1", "10.0.3.8")
+
+    guard = Guard(["10.0.3.0/24", "fd00::/64"])
+    for locate in (dial.locate_any, dial.locate_inside):
+        assert await locate("vllm.internal", 80, guard, ask) == addresses("10.0.3.9", "fd00::1", "10.0.3.8")
+        assert await locate("10.0.3.1", 80, guard, ask) == addresses("10.0.3.1")
+    for host, networks in (
+        ("0x0a000301", guard), ("10.0.3.1.", guard), ("fe80::1%lo", guard), ("vllm.internal", OPEN),
+        ("vllm.internal", Guard(["10.0.5.0/24"])),
+    ):  # fmt: skip
+        with pytest.raises(EgressRefusedError):
+            await dial.locate_inside(host, 80, networks, ask)
+    assert own == ["vllm.internal"] * 3
     assert asked == []
 
 

@@ -12,6 +12,7 @@ from hybridproxy.transport.pool import pool_keys
 from hybridproxy.transport.upstream import Connection, UpstreamRequest
 from tests.hybridproxy.transport.certificates import Authority
 from tests.hybridproxy.transport.wire import Recorder, Wire
+from tests.support.name_server import AAAA, A, name_server
 from tests.support.raw_server import CHUNKED, Peer, RawServer, answer, chunk
 
 REQUEST = UpstreamRequest("/chat/completions", b"{}", stream=False)
@@ -53,6 +54,8 @@ async def test_a_sovereign_call_reaches_its_address(wire: Wire) -> None:
         ("127.0.0.1", ("127.0.0.0/32", "fd00::/8")),
         ("127.0.0.1", ()),
         ("localhost", ("127.0.0.0/8", "::1/128")),
+        ("64:ff9b::7f00:1", ("64:ff9b::/96",)),
+        ("0.0.0.0", ("0.0.0.0/0",)),
         ("::ffff:127.0.0.1", ("::/0",)),
         ("0177.0.0.1", ("127.0.0.0/8",)),
     ],
@@ -67,6 +70,45 @@ async def test_a_sovereign_call_goes_nowhere_else(wire: Wire, host: str, cidrs: 
         assert host not in fault.detail
         assert server.peers == []
         assert wire.sovereign.opened == 0
+
+
+async def test_a_name_in_the_vpc_is_asked_of_its_own_name_server_only(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's resolver is never asked, and what the own one says is judged like any address."""
+
+    def system(*_args: object, **_more: object) -> list[Any]:
+        raise AssertionError("the system was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", system)
+    async with RawServer(serves) as server, name_server(("vllm.internal", A, 9, "127.0.0.1")) as names:
+        target = wire.sovereign_target(server.port, host="vllm.internal", resolver=(names.address,))
+        for _ in range(2):
+            sink = Recorder()
+            wire.sovereign.start(target, REQUEST, sink)
+            assert (await sink.finish()).ended
+        assert sorted(names.asked) == [("vllm.internal", A), ("vllm.internal", AAAA)]
+        assert (
+            await wire.general.check(
+                wire.target(server.port, host="vllm.internal", cidrs=("127.0.0.0/8",), resolver=(names.address,))
+            )
+            is None
+        )
+        names.records = [("vllm.internal", A, 9, "127.1.0.1")]
+        wire.sovereign.retain(())
+        sink = Recorder()
+        narrow = wire.sovereign_target(
+            server.port, host="vllm.internal", resolver=(names.address,), cidrs=("127.0.0.0/16",)
+        )
+        wire.sovereign.start(narrow, REQUEST, sink)
+        assert (await sink.failure()).kind is FaultKind.EGRESS_REFUSED
+        assert wire.refused == [("vpc", "none of its addresses is inside allow_cidrs")]
+        names.flags = 0x8183
+        wire.sovereign.retain(())
+        sink = Recorder()
+        wire.sovereign.start(target, REQUEST, sink)
+        fault = await sink.failure()
+        assert (fault.kind, "could not be resolved" in fault.detail) == (FaultKind.CONNECT, True)
 
 
 async def test_a_session_is_safe_even_with_the_others_target(wire: Wire) -> None:
@@ -237,6 +279,35 @@ async def test_a_bad_certificate(wire: Wire, authority: Authority, stranger: Aut
         assert (fault.kind, fault.backend, fault.billed) == (FaultKind.TLS, "up", False)
         assert words in fault.detail
         assert not any(peer.received for peer in server.peers)
+
+
+async def test_an_impostor_in_the_vpc_is_told_of(wire: Wire, authority: Authority, stranger: Authority) -> None:
+    """A certificate of another authority: a fault, no request, and whoever listens hears the backend and why."""
+    async with RawServer(serves, stranger.server("vllm.internal")) as server:
+        tls = Tls(authority.ca, "vllm.internal")
+        target = wire.sovereign_target(server.port, scheme="https", tls=tls)
+        sink = Recorder()
+        wire.sovereign.start(target, REQUEST, sink)
+        assert (await sink.failure()).kind is FaultKind.TLS
+        assert (await wire.sovereign.check(target)) is not None
+        assert [backend for backend, _ in wire.refused] == ["vpc", "vpc"]
+        assert "CA" in wire.refused[0][1]
+        assert "127." not in wire.refused[0][1]
+        assert not any(peer.received for peer in server.peers)
+
+
+async def test_a_server_may_ask_who_we_are(wire: Wire, authority: Authority) -> None:
+    """With a certificate of ours the call goes through; each set of files is a context of its own."""
+    cert, key = map(str, authority.client("hybridproxy"))
+    async with RawServer(serves, authority.asking("vllm.internal")) as server:
+        tls = Tls(authority.ca, "vllm.internal", cert, key)
+        sink = Recorder()
+        wire.sovereign.start(wire.sovereign_target(server.port, scheme="https", tls=tls), REQUEST, sink)
+        assert (await sink.finish()).ended
+        without = wire.sovereign_target(server.port, scheme="https", tls=Tls(authority.ca, "vllm.internal"))
+        sink = Recorder()
+        wire.sovereign.start(without, REQUEST, sink)
+        await sink.failure()
 
 
 async def test_an_address_is_not_a_name(wire: Wire, authority: Authority) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hybridproxy.model.backend import Backend, Credential, Endpoint, SovereignBackend, Timeouts, Tls, Trust
+from hybridproxy.model.backend import Backend, Credential, Endpoint, NameServer, SovereignBackend, Timeouts, Tls, Trust
 from hybridproxy.model.fault import Fault
 from hybridproxy.model.plan import Target
 from hybridproxy.transport.response import Headers
@@ -94,8 +94,12 @@ class Wire:
 
     def __init__(self) -> None:
         self.sweep = Sweep(interval=3600)
-        self.general = GeneralSession(self.sweep)
-        self.sovereign = SovereignSession(self.sweep)
+        self.refused: list[tuple[str, str]] = []
+        self.general = GeneralSession(self.sweep, self._refused)
+        self.sovereign = SovereignSession(self.sweep, self._refused)
+
+    def _refused(self, backend: str, why: str) -> None:
+        self.refused.append((backend, why))
 
     def target(
         self,
@@ -107,18 +111,28 @@ class Wire:
         tls: Tls = Tls(),  # noqa: B008 - frozen
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         key: Credential = KEY,
+        resolver: tuple[NameServer, ...] = (),
     ) -> Target[Backend]:
         """An ordinary backend on this machine."""
         endpoint = Endpoint(scheme, host, port, "/v1")
-        backend = Backend("up", "openai", "", Trust.THIRD_PARTY, (endpoint,), (key,), 1.0, cidrs, tls)
+        backend = Backend(
+            "up", "openai", "", Trust.THIRD_PARTY, (endpoint,), (key,), 1.0, cidrs, tls, resolver=resolver
+        )
         return Target(backend, endpoint, key, "qwen", timeouts)
 
     def sovereign_target(
-        self, port: int, *, host: str = "127.0.0.1", cidrs: tuple[str, ...] = ("127.0.0.0/8",)
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        scheme: str = "http",
+        cidrs: tuple[str, ...] = ("127.0.0.0/8",),
+        tls: Tls = Tls(),  # noqa: B008 - frozen
+        resolver: tuple[NameServer, ...] = (),
     ) -> Target[SovereignBackend]:
         """A sovereign backend on this machine."""
-        endpoint = Endpoint("http", host, port, "")
-        backend = SovereignBackend("vpc", "vllm", "", (endpoint,), (KEY,), cidrs)
+        endpoint = Endpoint(scheme, host, port, "")
+        backend = SovereignBackend("vpc", "vllm", "", (endpoint,), (KEY,), cidrs, tls=tls, resolver=resolver)
         return Target(backend, endpoint, KEY, "qwen", Timeouts())
 
     def start(
