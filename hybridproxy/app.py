@@ -103,6 +103,7 @@ class Worker:
     def __init__(self, path: Path, configuration: Configuration, log_fd: int = 1) -> None:
         """Build the parts; nothing listens yet. Must be called on the running loop."""
         self.path = path
+        self.plane = configuration.snapshot.plane
         self.loop = asyncio.get_running_loop()
         self.writer = LineWriter(log_fd)
         self.log = Log(self.writer)
@@ -184,13 +185,15 @@ class Worker:
         spawn(self.poller.run(), "poller")
         if self.shared is not None:
             spawn(self.shared.run(), "redis")
-        self.log.event("server.started", host=settings.listen.host, port=self.port, pid=os.getpid())
+        self.log.event(
+            "server.started", host=settings.listen.host, port=self.port, pid=os.getpid(), plane=self.plane.value
+        )
 
     async def reload(self) -> list[str]:
         """Load the configuration anew: the whole of it or, with a list of the mistakes, nothing."""
         async with self._reloading:
             try:
-                configuration = await asyncio.to_thread(load, self.path, os.environ)
+                configuration = await asyncio.to_thread(load, self.path, os.environ, self.plane)
                 running = await asyncio.to_thread(make_running, configuration)
             except ConfigError as error:
                 mistakes = [str(mistake) for mistake in error.mistakes]

@@ -1,14 +1,16 @@
 """`hybridproxy check`."""
 
-from hybridproxy.cli.common import AsJson, ConfigFile, config_path, load_config, open_database, print_json
+from hybridproxy.cli.common import AsJson, ConfigFile, OnPlane, config_path, load_config, open_database, print_json
 
 
-def check(config: ConfigFile = None, json: AsJson = False) -> None:
+def check(config: ConfigFile = None, plane: OnPlane = "all", json: AsJson = False) -> None:
     """Check a configuration file and list every mistake as file:line:column.
+
+    With a plane: whether such a process could start here, which does not read the keys of the other one.
 
     Example: hybridproxy check --config hybridproxy.yaml
     """
-    configuration = load_config(config, json_output=json)
+    configuration = load_config(config, json_output=json, plane=plane)
     open_database(configuration.settings.geo.database)
     snapshot = configuration.snapshot
     counts = {

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
@@ -22,6 +22,10 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help=f"Configuration file. Default: $HYBRIDPROXY_CONFIG, then ./{DEFAULT_FILE}."),
 ]
+OnPlane = Annotated[
+    Literal["general", "sovereign", "all"],
+    typer.Option("--plane", help="Which calls: those of ordinary tenants, of sovereign ones, or all."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -33,13 +37,14 @@ def config_path(given: Path | None) -> Path:
     return path
 
 
-def load_config(given: Path | None, *, json_output: bool = False) -> "Configuration":
+def load_config(given: Path | None, *, json_output: bool = False, plane: str = "all") -> "Configuration":
     """Load the configuration; ends the program with every mistake listed when it is wrong."""
     from hybridproxy.config.load import load
     from hybridproxy.config.mistakes import ConfigError
+    from hybridproxy.model.plane import Plane
 
     try:
-        return load(config_path(given), os.environ)
+        return load(config_path(given), os.environ, Plane(plane))
     except ConfigError as error:
         refuse(error, json_output=json_output)
 

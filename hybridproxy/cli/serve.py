@@ -4,19 +4,21 @@ import sys
 
 import typer
 
-from hybridproxy.cli.common import FOUND, ConfigFile, config_path, fail, load_config, refuse
+from hybridproxy.cli.common import FOUND, ConfigFile, OnPlane, config_path, fail, load_config, refuse
 
 
-def serve(config: ConfigFile = None) -> None:
+def serve(config: ConfigFile = None, plane: OnPlane = "all") -> None:
     """Serve until SIGTERM; SIGHUP loads the configuration anew.
 
-    Example: hybridproxy serve --config /etc/hybridproxy.yaml
+    With a plane it serves one kind of calls, and has no key and no backend that only the other kind needs.
+
+    Example: hybridproxy serve --config /etc/hybridproxy.yaml --plane sovereign
     """
     from hybridproxy.app import StartError, run
     from hybridproxy.config.mistakes import ConfigError
 
     path = config_path(config)
-    configuration = load_config(config)
+    configuration = load_config(config, plane=plane)
     if configuration.settings.listen.workers not in {None, 1}:
         print("hybridproxy: listen.workers: this version runs one worker", file=sys.stderr)
     try:

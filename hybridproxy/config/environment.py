@@ -4,7 +4,7 @@ What came from there never goes into a message: `hide` puts the name back in its
 """
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,10 @@ _SHORTEST_HIDDEN = 4
 """Characters. What is shorter is no secret, and hiding it would garble the message."""
 
 
+Withhold = Callable[[KeyPath, str], str | None]
+"""Takes a path and the text there; returns what stands in for a text that is not to be read, None for others."""
+
+
 @dataclass(slots=True)
 class Environment:
     """What was taken from the environment.
@@ -25,12 +29,14 @@ class Environment:
         variables: name -> value, all there are.
         templates: path -> the text before substitution, for the values that held a `${NAME}`.
         used: name -> value, of those that were used.
+        withhold: says which references are not followed.
 
     """
 
     variables: Mapping[str, str] = field(repr=False)
     templates: dict[KeyPath, str] = field(default_factory=dict)
     used: dict[str, str] = field(default_factory=dict, repr=False)
+    withhold: Withhold = lambda _path, _text: None
 
     def substitute(self, document: Document) -> Iterator[tuple[KeyPath, str]]:
         """Put the values in, in place; yield the path and the message for each that is not set."""
@@ -47,6 +53,9 @@ class Environment:
 
     def _value(self, template: str, path: KeyPath) -> Generator[tuple[KeyPath, str], None, str]:
         self.templates[path] = template
+        instead = self.withhold(path, template)
+        if instead is not None:
+            return instead
         problems: dict[str, None] = {}
 
         def put(match: re.Match[str]) -> str:

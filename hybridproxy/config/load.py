@@ -17,10 +17,12 @@ from hybridproxy.config.build import settings_of, snapshot_of
 from hybridproxy.config.check import check, warn
 from hybridproxy.config.context import DEFAULT, Context
 from hybridproxy.config.mistakes import ConfigError, KeyPath
+from hybridproxy.config.planes import contradicted, narrowed
 from hybridproxy.config.schema import ConfigurationFile
 from hybridproxy.config.settings import Configuration
 from hybridproxy.config.sources import Sources, read_sources
 from hybridproxy.config.values import suggestion
+from hybridproxy.model.plane import Plane
 from hybridproxy.residency.proof import prove
 
 _KEY = "[key]"
@@ -56,35 +58,44 @@ _MESSAGES = {
 """Pydantic's word for a mistake -> ours."""
 
 
-def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
-    """Read a configuration.
+def load(path: str | Path, environ: Mapping[str, str], plane: Plane = Plane.ALL) -> Configuration:
+    """Read a configuration. All of it is checked and proved, whichever part of it a plane then gets.
 
     Args:
         path: the main file.
         environ: where `${NAME}` is looked up.
+        plane: which calls are to be served with it.
 
     Raises:
         ConfigError: with every mistake that was found; no message holds a value from the environment.
 
     """
     path = Path(path)
-    sources = read_sources(path, environ)
+    sources = read_sources(path, environ, plane)
     if sources.data is None and sources.mistakes:
         raise ConfigError(sources.complete())
     file = _validated(sources)
     if file is not None:
-        for where, message in list(check(file, _context(file, sources))):
+        for where, message in [
+            *check(file, _context(file, sources)),
+            *contradicted(file, sources.withheld, plane),
+        ]:
             if sources.intact(where):
                 sources.refuse(_as_written(where, sources.data), message)
     if file is None or sources.mistakes:
         raise ConfigError(sources.complete())
+    if plane is Plane.SOVEREIGN and not any(backend.sovereign for backend in file.backends.values()):
+        sources.warnings.append(sources.note(("backends",), "there is no vpc backend: this plane has nothing to serve"))
     snapshot = snapshot_of(file, path.parent)
     proof = prove(snapshot, random.Random(0), failures=False)  # noqa: S311 - only the order within groups
     if proof.violations:
         raise ConfigError([sources.note(("tenants", v.case.tenant), f"residency: {v}") for v in proof.violations])
-    warnings = [*sources.warnings, *(sources.note(where, message) for where, message in warn(file, sources.data, _context(file, sources)))]
+    warnings = [
+        *sources.warnings,
+        *(sources.note(where, message) for where, message in warn(file, sources.data, _context(file, sources))),
+    ]
     return Configuration(
-        snapshot=snapshot,
+        snapshot=narrowed(snapshot, plane),
         settings=settings_of(file, path.parent),
         warnings=tuple(map(str, warnings)),
         sources=tuple(sources.paths),
@@ -96,7 +107,9 @@ def _context(file: ConfigurationFile, sources: Sources) -> Context:
     for section in ("backends", "models", "routes", "regions"):
         written = sources.data.get(section)
         names[section] = tuple(written if isinstance(written, dict) else getattr(file, section))
-    return Context(names, sources.environment.templates, Path(sources.main.file).parent, sources.intact)
+    return Context(
+        names, sources.environment.templates, Path(sources.main.file).parent, sources.intact, sources.withheld
+    )
 
 
 def _validated(sources: Sources) -> ConfigurationFile | None:

@@ -9,12 +9,15 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hybridproxy.config.document import Document, Marks, parse
 from hybridproxy.config.environment import Environment
 from hybridproxy.config.mistakes import KeyPath, Mistake, dotted
+from hybridproxy.config.planes import stand_in, withheld
+from hybridproxy.model.plane import Plane
 
 MAX_FILE = 16_000_000
 """Bytes of one file."""
@@ -39,6 +42,7 @@ class Sources:
         mistakes: what is wrong.
         warnings: what is probably not meant.
         refused: paths of mistakes, and all paths above them.
+        withheld: the backends that the plane does without.
 
     """
 
@@ -50,6 +54,7 @@ class Sources:
     mistakes: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
     refused: set[KeyPath] = field(default_factory=set)
+    withheld: frozenset[str] = frozenset()
 
     def intact(self, path: KeyPath) -> bool:
         """Return whether nothing was refused at a path or under it."""
@@ -73,14 +78,17 @@ class Sources:
         return tuple(sorted(set(self.mistakes), key=lambda mistake: (order[mistake.file], mistake)))
 
 
-def read_sources(path: Path, environ: Mapping[str, str]) -> Sources:
-    """Read the main file and what it includes. What could not be read is noted as a mistake."""
+def read_sources(path: Path, environ: Mapping[str, str], plane: Plane = Plane.ALL) -> Sources:
+    """Read the main file and what it includes, for a plane. What could not be read is noted as a mistake."""
     sources = Sources(Environment(environ), Document(str(path), None, Marks((1, 1), (1, 1))), paths=[path])
     main, _ = _read(path, sources, MAX_FILE)
     if main is None:
         return sources
     sources.main = main
     sources.data = main.data
+    sources.withheld = withheld(main.data, plane)
+    if sources.withheld:
+        sources.environment.withhold = partial(stand_in, names=sources.withheld, plane=plane)
     for where, message in sources.environment.substitute(main):
         sources.refuse(where, message)
     if isinstance(main.data, dict):

@@ -53,6 +53,8 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
         body={"prompt": "x" * min(size, 1 << 24)},
     )
     caller = Caller(tenant, location, tenant.region or region, demands)
+    if not running.snapshot.plane.serves(sovereign=caller.sovereign):
+        raise ExplainError(f"this process serves the {running.snapshot.plane.value} plane: ask one of the other")
     make = plan_sovereign if caller.sovereign else plan
     chosen: Plan[Any] | Refusal = make(call, caller, running.snapshot, health, now, random.Random(0))  # noqa: S311
     answer = decision(call.model, caller, chosen.candidates)

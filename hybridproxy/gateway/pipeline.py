@@ -1,6 +1,6 @@
 """One call from top to bottom. Read this first.
 
-    caller     where from (trusted hops -> address -> location -> region) and who (key -> tenant)
+    caller     where from (trusted hops -> address -> location -> region) and who (key -> tenant); another plane's: 421
     body       bounded, parsed once, judged: from here on only our own serialisation goes upstream
     plan       policy, then health, then order; every backend has its reason
     execute    attempts until one shows output; from then on that one only
@@ -11,7 +11,7 @@ What the pipeline does not know: HTTP towards the caller (ingress), sockets towa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Final
 
@@ -23,6 +23,7 @@ from hybridproxy.gateway.reply import (
     Reply,
     fault_reply,
     internal_reply,
+    misdirected,
     refusal_reply,
     request_error_reply,
     unauthorized,
@@ -34,6 +35,7 @@ from hybridproxy.model.caller import Caller
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Refusal
+from hybridproxy.model.plane import Plane
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, OnCut, Tenant
 from hybridproxy.model.usage import Usage
@@ -70,9 +72,9 @@ class Arrival:
 
     operation: Operation
     request_id: str
-    key: str | None
-    peer: str | None
-    forwarded: Sequence[str]
+    key: str | None = field(repr=False)
+    peer: str | None = field(repr=False)
+    forwarded: Sequence[str] = field(repr=False)
     explain: bool
     body: Callable[[], Awaitable[bytes]]
     silence: float | None = None
@@ -189,10 +191,15 @@ class Gateway:
             return unauthorized(given=arrival.key is not None)
         location, region = running.whereabouts(arrival.peer, arrival.forwarded)
         caller = record.caller = Caller(tenant, location, tenant.region or region)
+        plane = running.snapshot.plane
+        if plane is Plane.GENERAL and tenant.sovereign:
+            return misdirected()
 
         try:
             if arrival.residency:
                 caller = record.caller = replace(caller, demands=_demands(arrival.residency))
+            if plane is not Plane.ALL and not plane.serves(sovereign=caller.sovereign):
+                return misdirected()
             call = openai.decode_request(arrival.operation, await arrival.body())
         except openai.RequestError as error:
             return request_error_reply(error)

@@ -18,8 +18,8 @@ class Reply:
     """A whole answer. `code` is the error's, None for a success; `close`: the body was not read, end the connection."""
 
     status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = field(repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
     code: str | None = None
     close: bool = False
 
@@ -55,6 +55,14 @@ def unauthorized(*, given: bool) -> Reply:
     message = "this key is not known" if given else "send a key: 'Authorization: Bearer hp_…' or 'x-api-key: hp_…'"
     reply = error_reply(401, message, type_="authentication_error", code="invalid_api_key")
     reply.headers["www-authenticate"] = "Bearer"
+    reply.close = True
+    return reply
+
+
+def misdirected() -> Reply:
+    """Return the answer to a call that the processes of another plane serve. Its body was not read, and never is."""
+    message = "calls of this kind are served by other processes of this installation: the load balancer sent it wrongly"
+    reply = error_reply(421, message, type_="invalid_request_error", code="misdirected_request")
     reply.close = True
     return reply
 

@@ -12,7 +12,7 @@ from multidict import istr
 
 from hybridproxy.dialects import openai
 from hybridproxy.gateway.pipeline import RESIDENCY, Arrival, Gateway
-from hybridproxy.gateway.reply import Reply, error_reply, unauthorized
+from hybridproxy.gateway.reply import Reply, error_reply, misdirected, unauthorized
 from hybridproxy.ingress.body import read_body
 from hybridproxy.ingress.connection import Request, Server
 from hybridproxy.ingress.guard import presented_key, problem, values
@@ -109,6 +109,8 @@ class Ingress:
         tenant = running.tenant(key)
         if tenant is None:
             return unauthorized(given=key is not None)
+        if not running.snapshot.plane.serves(sovereign=tenant.sovereign):
+            return misdirected()
         names = usable_models(running.snapshot, tenant)
         if not rest:
             return Reply(200, openai.encode_models(names))

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
 from hybridproxy.model.call import Capability
+from hybridproxy.model.plane import Plane
 from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.residency import NO_DEMAND, Residency
 from hybridproxy.model.value import value
@@ -134,6 +135,7 @@ class Snapshot:
         models: by name; those with a `*` are also in `wildcards`, longest pattern first.
         tenants: by id.
         keys: SHA-256 digest of a key -> tenant.
+        plane: which calls are served here; what the others need was left out of the rest.
         memo: what routing worked out from the rest, kept with it so that a reload forgets it; bounded by its user.
 
     """
@@ -146,4 +148,5 @@ class Snapshot:
     tenants: Mapping[str, Tenant]
     keys: Mapping[bytes, Tenant] = field(repr=False)
     wildcards: tuple[Model, ...] = ()
+    plane: Plane = Plane.ALL
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)

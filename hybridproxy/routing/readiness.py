@@ -2,6 +2,7 @@
 
 from hybridproxy.model.backend import Backend
 from hybridproxy.model.health import Admits, Health, backend_key, credential_key, region_key
+from hybridproxy.model.plane import Plane
 from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.routing.targets import keys_of
 
@@ -16,6 +17,8 @@ def region_is_usable(snapshot: Snapshot, region: str, health: Health, now: float
         now: seconds on the clock of `health`.
 
     """
+    if snapshot.plane is Plane.SOVEREIGN:  # whose calls have no region
+        return any(_is_fit(snapshot, snapshot.backends[name], health, now) for name in snapshot.sovereign)
     groups = [group for route in snapshot.routes.values() for group in route.regions.get(region, ())]
     backends = dict.fromkeys(name for group in groups for name in group)
     return any(_is_fit(snapshot, snapshot.backends[name], health, now) for name in backends)

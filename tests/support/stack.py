@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 
 from hybridproxy.app import Worker
 from hybridproxy.config.load import load
+from hybridproxy.model.plane import Plane
 from hybridproxy.simulator.server import RunningSimulator, RunningSimulators, SimulatorSpec, serve
 
 SINGAPORE, TORONTO, BEIJING, BERLIN = "165.21.83.88", "128.100.1.1", "114.114.114.114", "141.20.1.1"
@@ -172,7 +173,7 @@ def digest(key: str) -> str:
 async def running(
     folder: Path, *, providers: Sequence[str] = ("dashscope", "together", "openrouter", "vllm"), **settings: Any
 ) -> AsyncIterator[Stack]:
-    """Start everything; settings replace the configuration's timeouts and limits."""
+    """Start everything; settings replace the configuration's timeouts and limits; `plane` is the process's."""
     simulators = await serve([SimulatorSpec(provider) for provider in providers])
     values: dict[str, Any] = DEFAULTS | settings
     urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
@@ -183,7 +184,7 @@ async def running(
     try:
         with contextlib.ExitStack() as environment:
             environment.enter_context(variables(ENVIRON))
-            worker = Worker(file, load(file, os.environ), fd)
+            worker = Worker(file, load(file, os.environ, settings.get("plane", Plane.ALL)), fd)
             await worker.start()
             stack = Stack(simulators, worker, log)
             try:

@@ -34,7 +34,7 @@ regions:
 backends:
   sg: {{provider: openai, base_url: "https://sg.example/v1", api_key: "${{UPSTREAM}}", region: asia}}
   us: {{provider: openai, base_url: "https://us.example/v1", api_key: "${{UPSTREAM}}"}}
-  vpc: {{provider: vllm, trust: vpc, endpoints: ["https://10.0.3.1"], allow_cidrs: [10.0.3.0/24]}}
+  vpc: {{provider: vllm, trust: vpc, endpoints: ["https://10.0.3.1"], tls: {{ca: ca.pem}}, allow_cidrs: [10.0.3.0/24]}}
 models:
   qwen: {{family: qwen3, served_by: {{sg: qwen-sg, us: qwen-us, vpc: qwen-vpc}}}}
   only-us: {{family: qwen3, served_by: {{us: small}}}}
@@ -51,6 +51,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sound configuration file, with its secrets in the environment, that no command finds by itself."""
     path = tmp_path / "proxy.yaml"
     path.write_text(CONFIG)
+    (tmp_path / "ca.pem").touch()
     monkeypatch.setenv("ADMIN_TOKEN", "admin-token-of-tests")
     monkeypatch.setenv("UPSTREAM", "sk-upstream-of-tests")
     monkeypatch.delenv("HYBRIDPROXY_CONFIG", raising=False)

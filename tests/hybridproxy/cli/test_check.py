@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import Result
 
 Run = Callable[..., Result]
@@ -15,6 +16,19 @@ def test_a_sound_file_is_fine_and_counted(file: Path, run: Run) -> None:
     assert done.exit_code == 0
     assert done.stdout == f"{file}: fine; 3 backends, 2 models, 1 routes, 2 tenants, 1 sovereign tenants\n"
     assert done.stderr == ""
+
+
+def test_a_plane_is_checked_with_what_it_has(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sovereign process starts without the third parties' keys; the others say which variable is missing."""
+    monkeypatch.delenv("UPSTREAM")
+    done = run("check", "--config", file, "--plane", "sovereign")
+    assert done.exit_code == 0
+    assert done.stdout == f"{file}: fine; 1 backends, 2 models, 1 routes, 2 tenants, 1 sovereign tenants\n"
+    for plane in ("general", "all"):
+        done = run("check", "--config", file, "--plane", plane)
+        assert done.exit_code == 1
+        assert "UPSTREAM" in done.stderr
+    assert run("check", "--config", file, "--plane", "astral").exit_code == 2
 
 
 def test_json_has_the_same(file: Path, run: Run) -> None:

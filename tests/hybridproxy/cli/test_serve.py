@@ -7,8 +7,21 @@ import pytest
 from typer.testing import Result
 
 import hybridproxy.app
+from hybridproxy.config.settings import Configuration
 
 Run = Callable[..., Result]
+
+
+def test_a_plane_is_one_of_three(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is served is what the plane has of the file."""
+    served: list[Configuration] = []
+    monkeypatch.setattr(hybridproxy.app, "run", lambda path, configuration: served.append(configuration))
+    for plane in ("general", "sovereign", "all"):
+        assert run("serve", "--config", file, "--plane", plane).exit_code == 0
+    assert [(c.snapshot.plane.value, len(c.snapshot.backends)) for c in served] == [
+        ("general", 2), ("sovereign", 1), ("all", 3),
+    ]  # fmt: skip
+    assert run("serve", "--config", file, "--plane", "astral").exit_code == 2
 
 
 def test_several_workers_are_told_to_be_one(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

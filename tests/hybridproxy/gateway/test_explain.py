@@ -1,5 +1,6 @@
 """The decision for a call that is only described."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hybridproxy.config.load import load
 from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.running import Running
 from hybridproxy.model.health import HEALTHY, Ban, Health
+from hybridproxy.model.plane import Plane
 
 CONFIG = """
 listen: {trusted_proxies: [10.0.0.0/8]}
@@ -118,3 +120,11 @@ def test_a_refusal_has_its_kind_and_words(running: Running) -> None:
     assert answer["refused"] == "unknown_model"
     assert "nope" in answer["message"]
     assert "attempts" not in answer
+
+
+def test_the_other_planes_call_is_explained_by_the_other_plane(running: Running) -> None:
+    """A process that has nothing of a call's backends does not guess."""
+    for plane, tenant in ((Plane.GENERAL, "bank"), (Plane.SOVEREIGN, "shop")):
+        split = dataclasses.replace(running, snapshot=dataclasses.replace(running.snapshot, plane=plane))
+        with pytest.raises(ExplainError, match=plane.value):
+            explain(split, described(tenant=tenant), health=HEALTHY, now=0.0)

@@ -3,7 +3,14 @@
 import orjson
 import pytest
 
-from hybridproxy.gateway.reply import MAX_RETRY_AFTER, BodyError, fault_reply, refusal_reply, request_error_reply
+from hybridproxy.gateway.reply import (
+    MAX_RETRY_AFTER,
+    BodyError,
+    fault_reply,
+    misdirected,
+    refusal_reply,
+    request_error_reply,
+)
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Refusal, RefusalKind
 
@@ -34,3 +41,10 @@ def test_a_body_that_was_not_read_ends_the_connection() -> None:
     """Otherwise its rest would be taken for the next request."""
     reply = request_error_reply(BodyError(413, "too large", code="body_too_large"))
     assert (reply.status, reply.close) == (413, True)
+
+
+def test_a_call_of_another_plane_is_told_where_it_did_not_belong() -> None:
+    """421 with a code of its own; its body was not read, so the connection ends."""
+    reply = misdirected()
+    assert (reply.status, reply.close, reply.code) == (421, True, "misdirected_request")
+    assert orjson.loads(reply.body)["error"]["code"] == "misdirected_request"

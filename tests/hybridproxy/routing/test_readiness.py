@@ -1,10 +1,14 @@
 """Whether a region can serve anything, as a load balancer asks."""
 
+import dataclasses
+
 import pytest
 
+from hybridproxy.model.backend import Trust
 from hybridproxy.model.health import HEALTHY, Admits, Ban, Health, backend_key, credential_key
+from hybridproxy.model.plane import Plane
 from hybridproxy.routing.readiness import region_is_usable
-from tests.support.make import backend, model, snapshot
+from tests.support.make import backend, model, snapshot, sovereign
 
 CONFIG = snapshot(
     backends=[backend("near"), backend("far")],
@@ -47,3 +51,14 @@ def test_a_backend_on_its_way_back_wants_calls(admits: Admits) -> None:
     """A balancer that sent none would keep its probe from happening."""
     coming: Health = {key: Ban(10.0, "half-open", admits) for key in keys("near")}
     assert region_is_usable(CONFIG, "asia", coming, 5.0)
+
+
+def test_a_sovereign_process_is_usable_from_everywhere_or_from_nowhere() -> None:
+    """Its calls have no region: one VPC backend that is fit is enough, whatever the routes say."""
+    inside = sovereign("vpc")
+    twin = dataclasses.replace(backend("vpc", provider="vllm"), trust=Trust.VPC, endpoints=inside.endpoints)
+    made = snapshot(backends=[twin], inside=[inside], models=[model("qwen", {"vpc": "x"})], regions={"asia": []})
+    made = dataclasses.replace(made, plane=Plane.SOVEREIGN)
+    assert region_is_usable(made, "asia", HEALTHY, 0.0)
+    assert not region_is_usable(made, "asia", {backend_key("vpc"): Ban(10.0, "drained")}, 5.0)
+    assert not region_is_usable(dataclasses.replace(made, plane=Plane.ALL), "asia", HEALTHY, 0.0)
