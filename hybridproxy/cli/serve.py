@@ -14,6 +14,10 @@ def serve(config: ConfigFile = None, plane: OnPlane = "all") -> None:
 
     Example: hybridproxy serve --config /etc/hybridproxy.yaml --plane sovereign
     """
+    from hybridproxy.cli.silence import silence
+
+    silence()  # before anything is imported that makes a TLS context, and before a secret is read
+
     from hybridproxy.app import StartError, run
     from hybridproxy.config.mistakes import ConfigError
 

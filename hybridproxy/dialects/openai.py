@@ -6,6 +6,7 @@ each event of a stream once.
 
 import re
 from collections.abc import Mapping
+from dataclasses import field
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -343,7 +344,7 @@ class Answer:
 
     usage: Usage | None
     text: int
-    error: Any = None
+    error: Any = field(default=None, repr=False)
 
 
 def read_answer(operation: Operation, data: bytes) -> Answer | None:

@@ -7,6 +7,7 @@ part's `id`, `created` and `model` into each event and sum the usage. What of th
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
@@ -38,10 +39,10 @@ class Said:
     id: str | None
     created: int | None
     model: str | None
-    text: str
+    text: str = field(repr=False)
     usage: Usage | None = None
     role_sent: bool = True
-    reasoning: str = ""
+    reasoning: str = field(default="", repr=False)
 
 
 def prefix(said: Said) -> str:
@@ -315,11 +316,11 @@ def _added(usage: Mapping[str, Any], before: Usage) -> dict[str, Any]:
         "completion_tokens": total.completion,
         "total_tokens": total.prompt + total.completion,
     }
-    for name, field, tokens in (
+    for name, part, tokens in (
         ("prompt_tokens_details", "cached_tokens", total.cached),
         ("completion_tokens_details", "reasoning_tokens", total.reasoning),
     ):
         if tokens:
             details = usage.get(name)
-            out[name] = {**(details if type(details) is dict else {}), field: tokens}
+            out[name] = {**(details if type(details) is dict else {}), part: tokens}
     return out

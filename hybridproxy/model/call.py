@@ -1,6 +1,7 @@
 """A call: one request of a client, as far as we reason about it. All its other fields stay in `body`."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
@@ -48,4 +49,4 @@ class Call:
     choices: int
     needs: frozenset[Capability]
     size: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)

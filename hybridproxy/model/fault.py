@@ -5,6 +5,7 @@ kind: whose doing it is, where the call may be tried again, what it counts for i
 told. Nothing else in the flow looks at statuses or exceptions.
 """
 
+from dataclasses import field
 from enum import Enum, auto
 
 from hybridproxy.model.value import value
@@ -214,7 +215,7 @@ class Fault:
     retry_after: float | None = None
     cool_off: float = 0.0
     billed: bool = False
-    words: str = ""
+    words: str = field(default="", repr=False)
 
     @property
     def facts(self) -> KindFacts:

@@ -2,96 +2,22 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from hybridproxy.simulator.server import RunningSimulators, SimulatorSpec, serve
-from tests.support.stack import BANK, CONFIG, DEFAULTS, ENVIRON, SHOP, SMALL, TORONTO, chat, digest
+from hybridproxy.simulator.server import RunningSimulators
+from tests.support.serving import environment, port_of, server
+from tests.support.stack import BANK, SHOP
 
-ROOT = Path(__file__).resolve().parents[2]
-PROVIDERS = ("dashscope", "together", "openrouter", "vllm")
-LIMITS = DEFAULTS | {"total": "60s"}
 STARTS_WITHIN = 3.0
 """Seconds on a busy machine; the target on an idle one is 1.5."""
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return the secrets the file names, and nothing else that hybridproxy reads."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYBRIDPROXY", "AIOHTTP"))}
-    return kept | ENVIRON | {"PYTHONPATH": str(ROOT)} | more
-
-
-class Server:
-    """One `hybridproxy serve`, ended by its own id whatever the test does."""
-
-    def __init__(self, file: Path, port: int, process: asyncio.subprocess.Process, folder: Path) -> None:
-        self.file = file
-        self.port = port
-        self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-        self._out, self._err = folder / "out.jsonl", folder / "err.txt"
-
-    @property
-    def errors(self) -> str:
-        """Everything on stderr."""
-        return self._err.read_text()
-
-    def lines(self) -> list[dict[str, Any]]:
-        """The log on stdout; the last line may be half written."""
-        return [orjson.loads(line) for line in self._out.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The log's events of one name."""
-        return [line for line in self.lines() if line["event"] == name]
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self.process.send_signal(number)
-
-    async def logged(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until the log has so many events of one name."""
-        await until(lambda: len(self.events(name)) >= count)
-        return self.events(name)
-
-    async def ended(self, seconds: float = 10.0) -> int:
-        """Wait for the end and return the exit status."""
-        return await asyncio.wait_for(self.process.wait(), seconds)
-
-    async def ready(self, http: aiohttp.ClientSession) -> None:
-        """Wait until the load balancer would send traffic."""
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    async with http.get(self.url + "/readyz") as response:
-                        if response.status == 200:
-                            return
-                except aiohttp.ClientConnectionError:
-                    pass
-                assert self.process.returncode is None, self.errors
-                await asyncio.sleep(0.01)
-
-    def call(self, http: aiohttp.ClientSession, key: str = SHOP, **body: Any) -> Any:
-        """Call a model from Toronto."""
-        headers = {"authorization": f"Bearer {key}", "x-forwarded-for": TORONTO}
-        return http.post(self.url + "/v1/chat/completions", headers=headers, json=chat(**body))
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for something that another process brings about."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def change(file: Path, before: str, after: str) -> None:
@@ -131,56 +57,6 @@ async def collect(response: aiohttp.ClientResponse, parts: list[bytes]) -> None:
 def taken_port() -> socket.socket:
     """Return a socket that listens, so that nobody else can on its port."""
     return socket.create_server(("127.0.0.1", 0))
-
-
-@pytest.fixture
-async def simulators() -> AsyncIterator[RunningSimulators]:
-    """Simulated upstreams in this process."""
-    started = await serve([SimulatorSpec(provider) for provider in PROVIDERS])
-    yield started
-    await started.close()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client."""
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-def file(tmp_path: Path, simulators: RunningSimulators, unused_tcp_port_factory: Callable[[], int]) -> Path:
-    """A configuration that names the simulators and two free ports."""
-    urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
-    digests = {"shop": digest(SHOP), "bank": digest(BANK), "small": digest(SMALL)}
-    text = CONFIG.format(**LIMITS | {"admin": unused_tcp_port_factory()}, **urls, **digests)
-    path = tmp_path / "hybridproxy.yaml"
-    path.write_text(text.replace("port: 0\n", f"port: {unused_tcp_port_factory()}\n"))
-    return path
-
-
-def port_of(file: Path, section: str = "listen") -> int:
-    """Return the port that a section of a file names."""
-    found = re.search(rf"^{section}:.*?port: (\d+)", file.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return int(found[1])
-
-
-@asynccontextmanager
-async def server(file: Path, *, out: int | None = None, **env: str) -> AsyncIterator[Server]:
-    """Run `python -m hybridproxy serve --config FILE`; stdout and stderr go to files beside it, or stdout to `out`."""
-    with (file.parent / "out.jsonl").open("ab") as stdout, (file.parent / "err.txt").open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hybridproxy", "serve", "--config", str(file),
-            cwd=file.parent, env=environment(**env), stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout if out is None else out, stderr=stderr,
-        )  # fmt: skip
-    try:
-        yield Server(file, port_of(file), process, file.parent)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def test_it_is_ready_quickly(file: Path, simulators: RunningSimulators, http: aiohttp.ClientSession) -> None:

@@ -59,6 +59,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def silenced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The process of the tests may go on leaving core files; how often it was told not to."""
+    told: list[str] = []
+    monkeypatch.setattr("hybridproxy.cli.silence.silence", lambda: told.append("silenced"))
+    return told
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command line; an exception that is no exit fails the test."""

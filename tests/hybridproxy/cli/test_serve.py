@@ -12,8 +12,8 @@ from hybridproxy.config.settings import Configuration
 Run = Callable[..., Result]
 
 
-def test_a_plane_is_one_of_three(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is served is what the plane has of the file."""
+def test_a_plane_is_one_of_three(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch, silenced: list[str]) -> None:
+    """What is served is what the plane has of the file; core files are off before a secret is read."""
     served: list[Configuration] = []
     monkeypatch.setattr(hybridproxy.app, "run", lambda path, configuration: served.append(configuration))
     for plane in ("general", "sovereign", "all"):
@@ -21,7 +21,10 @@ def test_a_plane_is_one_of_three(file: Path, run: Run, monkeypatch: pytest.Monke
     assert [(c.snapshot.plane.value, len(c.snapshot.backends)) for c in served] == [
         ("general", 2), ("sovereign", 1), ("all", 3),
     ]  # fmt: skip
+    assert len(silenced) == 3
     assert run("serve", "--config", file, "--plane", "astral").exit_code == 2
+    assert run("serve", "--config", "missing.yaml").exit_code == 2
+    assert len(silenced) == 4
 
 
 def test_several_workers_are_told_to_be_one(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
