@@ -15,6 +15,7 @@ from hybridproxy.config.schema import ConfigurationFile
 from hybridproxy.model.backend import Trust
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.snapshot import Route, Snapshot
+from hybridproxy.residency.policy import policy_hash
 
 _KEYS = ("api_key", "api_keys")
 _ADDRESSES = ("base_url", "endpoints")
@@ -71,6 +72,7 @@ def narrowed(snapshot: Snapshot, plane: Plane) -> Snapshot:
         sovereign=snapshot.sovereign if sovereign else {},
         routes={name: _only(route, kept) for name, route in snapshot.routes.items()},
         plane=plane,
+        policy=policy_hash(snapshot),
     )
 
 

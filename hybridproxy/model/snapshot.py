@@ -136,6 +136,7 @@ class Snapshot:
         tenants: by id.
         keys: SHA-256 digest of a key -> tenant.
         plane: which calls are served here; what the others need was left out of the rest.
+        policy: the hash of the whole policy, where something was left out here; None: this is all of it.
         memo: what routing worked out from the rest, kept with it so that a reload forgets it; bounded by its user.
 
     """
@@ -149,4 +150,5 @@ class Snapshot:
     keys: Mapping[bytes, Tenant] = field(repr=False)
     wildcards: tuple[Model, ...] = ()
     plane: Plane = Plane.ALL
+    policy: str | None = None
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)

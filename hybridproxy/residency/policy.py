@@ -10,15 +10,20 @@ from typing import Any
 from hybridproxy.model.snapshot import Snapshot
 
 _SECRET = {"credentials", "keys", "memo"}
+_APART = {*_SECRET, "plane", "policy"}
+"""What a process has of a policy is no part of it: its records are compared with the proof of the whole."""
 
 
 def policy_hash(snapshot: Snapshot) -> str:
     """Return the SHA-256 of a configuration's policy, in hex: the same for the same policy, whatever order it has.
 
-    Keys and tenants' digests are not in it: who may call is no part of where a call may go.
+    Keys and tenants' digests are not in it: who may call is no part of where a call may go. A process of one plane has
+    the hash of the whole.
     """
+    if snapshot.policy is not None:
+        return snapshot.policy
     parts = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
-    text = json.dumps(_plain({name: part for name, part in parts.items() if name not in _SECRET}), sort_keys=True)
+    text = json.dumps(_plain({name: part for name, part in parts.items() if name not in _APART}), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,5 +1,7 @@
 """What a process of one plane reads of its configuration, and what it has of it."""
 
+import dataclasses
+import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from hybridproxy.config.planes import withheld
 from hybridproxy.model.backend import Trust
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.snapshot import Snapshot
+from hybridproxy.residency.policy import policy_hash
+from hybridproxy.residency.proof import prove
 
 DIGEST, OTHER = "11" * 32, "22" * 32
 CONFIG = f"""
@@ -175,3 +179,30 @@ def test_a_file_that_is_wrong_is_no_reason_to_fail(data: object) -> None:
     inside = {"a": {"trust": "vpc"}, "b": {}}
     odd = {"backends": inside, "routes": {"r": {"regions": 5, "timeouts": {"connect": "a"}}, "s": [None]}}
     assert withheld(odd, Plane.GENERAL) == {"a"}
+
+
+def test_both_planes_are_parts_of_one_policy(file: Path) -> None:
+    """Each proves without a violation, has the ways that the whole gives its calls, and the whole's hash."""
+    environ = SHARED | INSIDE | THIRD
+    whole = load(file, environ).snapshot
+    parts = {plane: load(file, environ, plane).snapshot for plane in (Plane.GENERAL, Plane.SOVEREIGN)}
+    ways = {(way.demand, way.backend) for way in prove(whole, random.Random(0)).ways}
+    general = prove(
+        dataclasses.replace(parts[Plane.GENERAL], tenants={"shop": whole.tenants["shop"]}), random.Random(0)
+    )
+    sovereign = prove(
+        dataclasses.replace(parts[Plane.SOVEREIGN], tenants={"bank": whole.tenants["bank"]}), random.Random(0)
+    )
+    for proof, demand in ((general, "none"), (sovereign, "vpc")):
+        assert proof.violations == ()
+        assert {(way.demand, way.backend) for way in proof.ways} == {way for way in ways if way[0] == demand}
+    assert prove(parts[Plane.SOVEREIGN], random.Random(0)).violations == ()
+    assert policy_hash(parts[Plane.GENERAL]) == policy_hash(whole)
+    text = file.read_text()  # addresses are part of the policy: those that are not read would make another one
+    for name, value in THIRD.items():
+        text = text.replace(f"https://${{{name}}}", f"https://{value}") if name == "THIRD_HOST" else text
+        text = text.replace(f"${{{name}}}", value) if "URL" in name else text
+    file.write_text(text)
+    assert policy_hash(load(file, SHARED | INSIDE, Plane.SOVEREIGN).snapshot) == policy_hash(
+        load(file, environ).snapshot
+    )

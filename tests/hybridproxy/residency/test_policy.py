@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hybridproxy.model.plane import Plane
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Snapshot, Tenant
 from hybridproxy.residency.policy import policy_hash
@@ -42,3 +43,12 @@ def test_keys_are_no_part_of_it() -> None:
     """It goes into records and proofs that many read; and a new key is no new policy."""
     keys = made(keys={b"x": Tenant("shop", "default")}, backends={"a": backend("a", keys=2), "b": backend("b")})
     assert policy_hash(keys) == policy_hash(made())
+
+
+def test_a_process_of_one_plane_has_the_hash_of_the_whole() -> None:
+    """Its records are compared with the proof, which is of all that is configured."""
+    whole = snapshot(backends=[backend("a"), backend("b")])
+    part = dataclasses.replace(whole, backends={}, plane=Plane.SOVEREIGN, policy=policy_hash(whole))
+    assert policy_hash(part) == policy_hash(whole)
+    assert policy_hash(dataclasses.replace(whole, plane=Plane.GENERAL)) == policy_hash(whole)
+    assert policy_hash(dataclasses.replace(part, policy=None)) != policy_hash(whole)
