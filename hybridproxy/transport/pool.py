@@ -140,7 +140,9 @@ class ConnectionPool:
             async with asyncio.timeout(seconds):
                 connection = await self._open()
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a fault
-            return self._fault(error, backend)
+            fault = connect_fault(error)
+            self._alert(error, fault, backend)
+            return fault
         self.keep(connection)
         return None
 
@@ -208,21 +210,20 @@ class ConnectionPool:
                 connection.send(exchange, reused=False)
         except Exception as error:
             exchange.connecting(None)
-            fault = self._fault(error, exchange.backend)
+            fault = connect_fault(error)
             exchange.fail(fault)
+            self._alert(error, fault, exchange.backend)
             if fault.kind is FaultKind.INTERNAL and not isinstance(error, OSError):
                 raise  # a bug of ours, which the loop reports
         finally:
             self._common.connecting.discard(exchange)
             self._common.departed()
 
-    def _fault(self, error: Exception, backend: str) -> Fault:
-        """Return what an error means. One that says that somebody else is there, or would be, is told at once."""
-        fault = connect_fault(error)
+    def _alert(self, error: Exception, fault: Fault, backend: str) -> None:
+        """Tell at once that somebody else is where the backend should be, or that the way would lead elsewhere."""
         impostor = bool(self._key.allow_cidrs) and isinstance(error, ssl.SSLCertVerificationError)
         if impostor or fault.kind is FaultKind.EGRESS_REFUSED:
             self._common.refused(backend, fault.detail)
-        return fault
 
     async def _open(self) -> Connection:
         key = self._key

@@ -49,6 +49,8 @@ class Resolver:
             socket.gaierror: it has none, or no server answered.
 
         """
+        if self._closed:
+            raise _nobody_answered()
         key = (servers, name)
         known = self._known.get(key)
         if known is not None and known[1] > self._loop.time():
@@ -73,7 +75,7 @@ class Resolver:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._tasks.add(task)
         try:
-            async with asyncio.timeout(0 if self._closed else LONGEST):
+            async with asyncio.timeout(LONGEST):
                 found, ttl = await self._ask(*key)
             self._remember(key, found, ttl)
             asking.set_result(found)
@@ -98,6 +100,9 @@ class Resolver:
         for _ in range(ROUNDS):
             for server in servers:
                 heard = await asyncio.gather(*(_told(server, name, kind) for kind in Kind), return_exceptions=True)
+                for one in heard:
+                    if isinstance(one, BaseException) and not isinstance(one, OSError | DnsError):
+                        raise one  # a bug of ours
                 answers = [one for one in heard if isinstance(one, Answer)]
                 found = [address for one in answers for address in one.addresses]
                 if found:

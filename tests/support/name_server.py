@@ -33,6 +33,7 @@ class NameServer:
         asked: names and types, in the order they were asked for over UDP.
         over_tcp: the same over TCP.
         flags: of its answers; 0x8183 is NXDOMAIN, 0x8182 SERVFAIL, 0x8380 truncated.
+        cut: over TCP it breaks off in the middle of its answer.
         tamper: what becomes of an answer before it is sent as a datagram.
 
     """
@@ -43,6 +44,7 @@ class NameServer:
         self.over_tcp: list[tuple[str, int]] = []
         self.flags = 0x8180
         self.tcp_flags = 0x8180
+        self.cut = False
         self.tamper: Tamper = lambda message: [message]
         self.port = 0
 
@@ -89,7 +91,7 @@ async def name_server(*records: Record) -> AsyncIterator[NameServer]:
         with contextlib.suppress(EOFError):
             size = int.from_bytes(await reader.readexactly(2))
             message = server.answer(await reader.readexactly(size), server.tcp_flags, server.over_tcp)
-            writer.write(len(message).to_bytes(2) + message)
+            writer.write((len(message).to_bytes(2) + message)[: 20 if server.cut else None])
             await writer.drain()
         writer.close()
 

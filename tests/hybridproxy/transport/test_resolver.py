@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hybridproxy.transport import resolver
+from hybridproxy.transport import dns, resolver
 from hybridproxy.transport.resolver import Resolver
 from tests.support.name_server import AAAA, CNAME, A, NameServer, name_server
 
@@ -66,11 +66,12 @@ async def test_an_answer_that_does_not_fit_comes_over_tcp(asks: Resolver) -> Non
         server.flags = 0x8380
         assert texts(await asks.addresses((server.address,), NAME)) == ["10.0.3.1"]
         assert sorted(server.over_tcp) == [(NAME, A), (NAME, AAAA)]
-        server.tcp_flags = 0x8380
-        asks.forget()
-        with pytest.raises(socket.gaierror) as error:
-            await asks.addresses((server.address,), NAME)
-        assert error.value.errno == socket.EAI_AGAIN
+        for cut, flags in ((True, 0x8180), (False, 0x8380)):
+            server.cut, server.tcp_flags = cut, flags
+            asks.forget()
+            with pytest.raises(socket.gaierror) as error:
+                await asks.addresses((server.address,), NAME)
+            assert error.value.errno == socket.EAI_AGAIN
 
 
 async def test_a_name_without_an_address_is_one_that_cannot_be_resolved(asks: Resolver) -> None:
@@ -171,3 +172,14 @@ async def test_a_name_that_is_none_is_said_so(asks: Resolver) -> None:
         with pytest.raises(socket.gaierror):
             await asks.addresses((server.address,), "a..b")
         assert server.asked == []
+
+
+async def test_a_bug_is_not_taken_for_a_silent_server(asks: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no error of the network or of a message goes to whoever asked."""
+
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(dns, "question", broken)
+    with pytest.raises(ZeroDivisionError):
+        await asks.addresses((("127.0.0.1", 1),), NAME)

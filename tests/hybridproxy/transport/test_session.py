@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import socket
 from pathlib import Path
 from typing import Any
@@ -332,7 +333,10 @@ async def test_a_server_that_speaks_no_tls(wire: Wire, authority: Authority) -> 
 async def test_a_ca_file_that_is_missing(wire: Wire, tmp_path: Path) -> None:
     """It is found before anything is connected to, and its path stays with the operator."""
     async with RawServer(serves) as server:
-        fault = await wire.start(secure(wire, server, str(tmp_path / "missing.pem")))[1].failure()
+        target = secure(wire, server, str(tmp_path / "missing.pem"))
+        found = await wire.general.check(target)
+        fault = await wire.start(target)[1].failure()
+        assert found == dataclasses.replace(fault, backend="")
         assert (fault.kind, "tls.ca" in fault.detail) == (FaultKind.TLS, True)
         assert str(tmp_path) not in fault.detail
         assert server.peers == []
