@@ -14,8 +14,7 @@ from hybridproxy.config.schema import BackendSection
 from hybridproxy.config.values import suggestion
 from hybridproxy.model.backend import Endpoint
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, inside, read
-from hybridproxy.residency.address import Network as AnyNetwork
+from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, inside, read, within
 
 _WIDEST_VPC = {32: 8, 128: 7}
 """Shortest prefix of a VPC's network: 10.0.0.0/8 and fc00::/7 are the largest private ones."""
@@ -99,7 +98,7 @@ def warn_backend(name: str, backend: BackendSection, context: Context) -> Iterat
     if secured and backend.tls.ca is None:
         yield (*here, "tls"), "ca is not set: any authority that this system trusts could vouch for an impostor"
     for index, cidr in enumerate(backend.allow_cidrs):
-        if any(_within(ip_network(cidr), risky) for risky in RISKY):
+        if any(within(ip_network(cidr), risky) for risky in RISKY):
             yield (*here, "allow_cidrs", index), "holds addresses of metadata services, which give out credentials"
     if backend.tls.key is not None and _is_public(context.base / backend.tls.key):
         yield (*here, "tls", "key"), "everybody on this machine may read the key: chmod o-r"
@@ -107,12 +106,6 @@ def warn_backend(name: str, backend: BackendSection, context: Context) -> Iterat
 
 def _is_public(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IROTH)
-
-
-def _within(network: AnyNetwork, other: AnyNetwork) -> bool:
-    return (
-        network.version == other.version and network.prefixlen >= other.prefixlen and network.network_address in other
-    )
 
 
 def sites_of(backend: BackendSection) -> list[str]:
@@ -171,7 +164,7 @@ def _vpc(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
         yield (*here, "allow_cidrs"), "is required for a vpc backend: the networks its addresses have to be in"
     for index, cidr in enumerate(backend.allow_cidrs):
         network = Network.parse(cidr)
-        if any(_within(ip_network(cidr), nobodys) for nobodys in NOBODYS):
+        if any(within(ip_network(cidr), nobodys) for nobodys in NOBODYS):
             yield (*here, "allow_cidrs", index), "no server has an address in this network"
         prefix = network.bits - (network.last - network.first).bit_length()
         if prefix < _WIDEST_VPC[network.bits]:

@@ -93,12 +93,14 @@ def _held(address: Address, networks: tuple[Network, ...]) -> bool:
     holders = [network for network in networks if address in network]
     for special in (*NOBODYS, *RISKY):
         if address in special:
-            return any(network.version == special.version and _within(network, special) for network in holders)
+            return any(within(network, special) for network in holders)
     return bool(holders)
 
 
-def _within(network: Network, other: Network) -> bool:
-    return network.prefixlen >= other.prefixlen and network.network_address in other
+def within(network: Network, other: Network) -> bool:
+    """Return whether all of a network lies within another one."""
+    same = network.version == other.version
+    return same and network.prefixlen >= other.prefixlen and network.network_address in other
 
 
 def _local_nat64(packed: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, carried, disguised, inside, read
+from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, carried, disguised, inside, read, within
 
 
 def held(address: str, *cidrs: str) -> bool:
@@ -127,3 +127,15 @@ def test_what_is_ordinary_is_held_by_arithmetic(address: ipaddress.IPv4Address, 
     assert inside(address, [own]) or special
     assert not inside(address, [ipaddress.ip_network("fc00::/7")])
     assert PRIVATE
+
+
+@pytest.mark.parametrize(
+    ("network", "other", "is_within"),
+    [
+        ("10.0.3.0/24", "10.0.0.0/8", True), ("10.0.0.0/8", "10.0.0.0/8", True), ("10.0.0.0/7", "10.0.0.0/8", False),
+        ("11.0.0.0/24", "10.0.0.0/8", False), ("::/128", "0.0.0.0/8", False), ("fd00::/8", "fc00::/7", True),
+    ],
+)  # fmt: skip
+def test_a_network_is_within_another_one_as_a_whole(network: str, other: str, is_within: bool) -> None:
+    """Of one family, no shorter prefix, and there."""
+    assert within(ipaddress.ip_network(network), ipaddress.ip_network(other)) is is_within
