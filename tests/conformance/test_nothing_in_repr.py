@@ -31,6 +31,7 @@ HARMLESS = {
     "hybridproxy.model.backend.Tls.key": "the path of a file",
     "hybridproxy.model.fault.KindFacts.text": "words of our own",
     "hybridproxy.providers.provider.Continues.body": "fields of our own",
+    "hybridproxy.routing.cluster.Place.key": "a name under which health is kept",
     "hybridproxy.routing.ways.Way.keys": "names under which health is kept",
     "hybridproxy.stores.memory.Change.key": "the same",
     "hybridproxy.stores.marks.Mark.key": "the same",
