@@ -1,4 +1,4 @@
-"""The parts of a world of namespaces as processes: upstreams that fail in every way, and the proxy among them."""
+"""Upstreams in a world of namespaces, as processes that fail in every way."""
 
 import asyncio
 import json
@@ -8,26 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import orjson
 
-from tests.acceptance.processes import ADMIN_TOKEN, DROPPED, ROOT
+from tests.acceptance.processes import DROPPED, ROOT
 from tests.support.namespace import World
 from tests.support.upstreams import PORT
 
 KINDS: Final = ("refused", "error", "silent", "redirect", "killed")
 """How an upstream fails: nobody on its port, 500, stopped (SIGSTOP), 307 to a public host, killed (SIGKILL)."""
-
-WRONG_PROXIES: Final = dict.fromkeys(
-    ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), "http://198.51.100.18:3128"
-)
-"""An environment that would have everything sent through a stranger."""
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return what a process gets of the environment."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
-    return kept | {"PYTHONPATH": str(ROOT)} | more
 
 
 class Far:
@@ -36,6 +24,8 @@ class Far:
     def __init__(self, world: World, folder: Path, place: str, kind: str, host: str, names: Any = None) -> None:
         self._command = world.at(place, "setpriv", "--pdeathsig", "KILL", sys.executable)
         self._command += ["-m", "tests.support.upstreams", kind, host, json.dumps(names or {})]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
+        self._environment = kept | {"PYTHONPATH": str(ROOT)}
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._connections = 0  # of its processes before this one
@@ -45,7 +35,7 @@ class Far:
         """Start it, and wait until it is there."""
         with (self._folder / "upstreams.err").open("ab") as err:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=self._folder, env=environment(),
+                *self._command, cwd=self._folder, env=self._environment,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=err,
             )  # fmt: skip
         assert await self._line() == b"ready\n", (self._folder / "upstreams.err").read_text()
@@ -98,57 +88,3 @@ class Far:
         assert self._process is not None
         assert self._process.stdout is not None
         return await asyncio.wait_for(self._process.stdout.readline(), 20)
-
-
-class Proxy:
-    """`hybridproxy serve` on the machine in the middle."""
-
-    url: Final = "http://127.0.0.1:8080"
-
-    def __init__(self, folder: Path, config: dict[str, Any], secrets: dict[str, str]) -> None:
-        own = {
-            "listen": {"host": "127.0.0.1", "port": 8080, "trusted_proxies": ["127.0.0.0/8"], "drain_timeout": "1s"},
-            "admin": {"host": "127.0.0.1", "port": 8081, "token": "${ADMIN_TOKEN}"},
-        }
-        self.file = folder / "hybridproxy.yaml"
-        self.file.write_text(orjson.dumps(own | config).decode())
-        self._folder = folder
-        self._environment = environment(ADMIN_TOKEN=ADMIN_TOKEN, **WRONG_PROXIES, **secrets)
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it."""
-        command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "hybridproxy", "serve"]
-        with (self._folder / "proxy.out").open("ab") as out, (self._folder / "proxy.err").open("ab") as err:
-            self._process = await asyncio.create_subprocess_exec(
-                *command, "--config", str(self.file), cwd=self._folder, env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=err,
-            )  # fmt: skip
-
-    async def ready(self, http: aiohttp.ClientSession) -> None:
-        """Wait until the load balancer would send traffic."""
-        async with asyncio.timeout(30):
-            while True:
-                try:
-                    async with http.get(f"{self.url}/readyz") as response:
-                        if response.status == 200:
-                            return
-                except aiohttp.ClientConnectionError:
-                    pass
-                assert self._process is not None
-                assert self._process.returncode is None, self.errors()
-                await asyncio.sleep(0.02)
-
-    def errors(self) -> str:
-        """Return what it said on stderr."""
-        return (self._folder / "proxy.err").read_text()
-
-    async def stop(self) -> None:
-        """End it."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), 5)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()

@@ -20,6 +20,7 @@ from tests.support.packets import questions
 
 PORT: Final = 8000
 DNS_PORT: Final = 53
+GONE: Final = {"kind": "refuse", "when": "accept", "how": "reset", "for_ms": 3_600_000}
 
 
 class Simulated:
@@ -41,6 +42,7 @@ class Simulated:
         """Leave the port, and break what is connected."""
         if self._running is not None:
             self._before = self._connections
+            self._running.all[0].behave({"fault": GONE})  # for a connection that is being made at this moment
             for connection in list(self._running.all[0].upstream.connections):
                 connection.transport.abort()
             await self._running.close()
