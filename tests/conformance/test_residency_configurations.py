@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from hybridproxy.config.load import load
 from hybridproxy.config.mistakes import ConfigError
+from hybridproxy.providers import PROVIDERS
 from hybridproxy.residency.proof import Proof, prove
 from tests.support import leaks, sound
 from tests.support.leaks import LEAKS, POINTED_OUT, SOUND, Leak
@@ -69,6 +70,8 @@ def test_the_seeds_have_everything() -> None:
     backends = [backend for config in made for backend in config["backends"].values()]
     sites = {(one["provider"], one.get("site", "")) for one in backends}
     assert sites == {(one["provider"], one.get("site", "")) for one in sound.SITES}
+    named = {(name, site) for name, provider in PROVIDERS.items() for site in provider.sites or ("",)}
+    assert sites == named
     assert max(len(one.get("endpoints", ())) for one in backends if one.get("trust") == "vpc") == 4
     terms = [tenant["residency"] for config in made for tenant in config["tenants"].values() if "residency" in tenant]
     kinds = {frozenset(demand) if isinstance(demand, dict) else demand for demand in terms}
@@ -119,8 +122,8 @@ def _of_the_vpc(config: Json) -> list[Json]:
 
 
 def _of_others(config: Json) -> list[Json]:
-    own = {"vllm", "openai"}
-    return [one for one in config["backends"].values() if "trust" not in one and one["provider"] not in own]
+    backends = config["backends"].values()
+    return [one for one in backends if "trust" not in one and not PROVIDERS[one["provider"]].self_hosted]
 
 
 def _sovereign(config: Json) -> list[Json]:

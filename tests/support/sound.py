@@ -42,6 +42,8 @@ SITES: Final[Sequence[Json]] = (
     {"provider": "openrouter", "site": "us"},
     {"provider": "openai", "base_url": "https://llm.example/v1"},
     {"provider": "vllm", "endpoints": ["https://gpu-1.example:8000", "https://gpu-2.example:8000"]},
+    {"provider": "sglang", "base_url": "https://gpu-3.example:30000"},
+    {"provider": "tensorrt-llm", "base_url": "https://gpu-4.example:8000"},
 )
 KNOWN: Final[dict[tuple[str, str], Json]] = {
     ("dashscope", "singapore"): {"storage": {"SG"}},
@@ -116,7 +118,11 @@ def _engine(chance: Random, number: int) -> Json:
         ]
     )
     urls = [f"https://{host}:{chance.choice([443, 8000])}" for host in chance.sample(hosts, chance.randint(1, 4))]
-    made: Json = {"provider": chance.choice(["vllm", "openai"]), "trust": "vpc", "endpoints": urls}
+    made: Json = {
+        "provider": chance.choice(["vllm", "sglang", "tensorrt-llm", "openai"]),
+        "trust": "vpc",
+        "endpoints": urls,
+    }
     made["allow_cidrs"] = [network, *(["10.99.0.0/16"] if chance.random() < 0.3 else [])]
     if made["provider"] == "openai":
         made["api_key"] = "${KEY}"
