@@ -35,13 +35,18 @@ from hybridproxy.gateway.running import Running
 from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
 from hybridproxy.ingress.server import Ingress
 from hybridproxy.model.facts import CallFacts
+from hybridproxy.residency.policy import policy_hash
 from hybridproxy.resilience.breaker import Phase
 from hybridproxy.routing.readiness import region_is_usable
 from hybridproxy.routing.targets import is_known, other_keys, target_keys
+from hybridproxy.stores.anchor import Anchor, FileSink, HttpSink
+from hybridproxy.stores.audit import Audit
 from hybridproxy.stores.leases import Leases, LocalLeases
 from hybridproxy.stores.marks import Mark, MarkKind
 from hybridproxy.stores.memory import Change, MemoryHealth
+from hybridproxy.stores.segments import Segments
 from hybridproxy.stores.shared import SharedHealth
+from hybridproxy.stores.signing import KeyFileError, key_at
 from hybridproxy.tasks import spawn
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log
@@ -110,8 +115,11 @@ class Worker:
         self.sweep = Sweep()
         rng = random.Random()  # noqa: S311 - spreads load, guards nothing
         self.health = MemoryHealth(self.loop.time, time.time, rng.random, configuration.settings.breaker)
-        self.general = GeneralSession(self.sweep, self._refused)
-        self.sovereign = SovereignSession(self.sweep, self._refused)
+        running = make_running(configuration)
+        self.anchor = self._anchoring(configuration)
+        self.audit = self._auditing(configuration, running.policy)
+        self.general = GeneralSession(self.sweep, self._refused, audit=self.audit)
+        self.sovereign = SovereignSession(self.sweep, self._refused, audit=self.audit)
         self.metrics = Metrics(self._gauges)
         self.health.listeners.append(self._phase_changed)
         self.health.marks.listeners.append(self._marked)
@@ -123,7 +131,7 @@ class Worker:
             report=self._report,
             rng=rng,
         )
-        self.gateway = Gateway(make_running(configuration), parts, general=self.general, sovereign=self.sovereign)
+        self.gateway = Gateway(running, parts, general=self.general, sovereign=self.sovereign)
         self.ingress = Ingress(self.gateway, self._ready)
         self.shared = self._sharing(configuration, rng)
         leases: Leases = LocalLeases(self.health) if self.shared is None else self.shared.rights
@@ -164,6 +172,13 @@ class Worker:
 
         """
         settings = self.gateway.running.settings
+        if self.audit is not None:
+            try:
+                self.audit.start()
+            except OSError as error:
+                raise StartError(f"the audit log cannot be written ({error.strerror}): correct audit.path") from None
+        if self.anchor is not None:
+            spawn(self.anchor.run(), "anchor")
         self.connections = self.ingress.server()
         with _port(settings.listen.host, settings.listen.port, "listen"):
             self.data = await self.loop.create_server(
@@ -203,15 +218,18 @@ class Worker:
             after = running.settings
             self.gateway.running = running
             snapshot = running.snapshot
+            if self.audit is not None:
+                self.audit.policy(running.policy)
             self.health.rules = after.breaker
             self.health.forget(partial(is_known, snapshot))
             self.general.retain({key for backend in snapshot.backends.values() for key in pool_keys(backend)})
             self.sovereign.retain({key for backend in snapshot.sovereign.values() for key in pool_keys(backend)})
-            restart = (before.listen.host, before.listen.port, before.admin, before.redis) != (
+            restart = (before.listen.host, before.listen.port, before.admin, before.redis, before.audit) != (
                 after.listen.host,
                 after.listen.port,
                 after.admin,
                 after.redis,
+                after.audit,
             )
             self.log.event("config.reloaded", needs_restart=restart)
             return []
@@ -254,6 +272,10 @@ class Worker:
             await self.admin.cleanup()
         await self.general.close()
         await self.sovereign.close()
+        if self.audit is not None:
+            await self.audit.close()
+        if self.anchor is not None:
+            await self.anchor.close()
         self.log.event("server.stopped")
         await self.writer.close()
 
@@ -291,6 +313,33 @@ class Worker:
             )
         except OSError as error:  # ssl.SSLError is one
             raise StartError(f"the CA file of redis.tls.ca cannot be used ({error.strerror or error})") from None
+
+    def _anchoring(self, configuration: Configuration) -> Anchor | None:
+        """Return what sends the audit log's heads elsewhere, None where the configuration names no place."""
+        audit = configuration.settings.audit
+        if audit is None or audit.anchor is None:
+            return None
+        sink = FileSink(audit.anchor) if isinstance(audit.anchor, Path) else HttpSink(audit.anchor)
+        return Anchor(sink, self.log.event)
+
+    def _auditing(self, configuration: Configuration, policy: str) -> Audit | None:
+        """Return the audit log, None where the configuration has none."""
+        audit = configuration.settings.audit
+        if audit is None:
+            return None
+        try:
+            key = key_at(audit.key)
+        except KeyFileError as error:
+            raise StartError(f"audit.key: {error}") from None
+        return Audit(
+            Segments(audit.folder),
+            key,
+            policy,
+            wall=time.time,
+            new_id=partial(secrets.token_hex, 8),
+            log=self.log.event,
+            heads=self.anchor,
+        )
 
     def _operator(self) -> Operator:
         """Return what carries out an operator's orders here."""
@@ -348,6 +397,8 @@ class Worker:
             "hybridproxy_engine_polls": self.poller.asked,
             "hybridproxy_engine_polls_unanswered": self.poller.unanswered,
             **(self._redis_gauges(self.shared) if self.shared is not None else {}),
+            **(self.audit.gauges() if self.audit is not None else {}),
+            **(self.anchor.gauges() if self.anchor is not None else {}),
             "hybridproxy_log_lines_dropped": self.writer.dropped,
         }
 
@@ -382,7 +433,8 @@ def make_running(configuration: Configuration) -> Running:
         mistake = Mistake(str(configuration.sources[0]), 0, 0, "geo.database", str(error))
         raise ConfigError([mistake]) from None
     locator = Locator(database, geo.overrides)
-    return Running(configuration.snapshot, configuration.settings, locator)
+    policy = "" if configuration.settings.audit is None else policy_hash(configuration.snapshot)
+    return Running(configuration.snapshot, configuration.settings, locator, policy)
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

@@ -2,7 +2,21 @@
 
 import typer
 
-from hybridproxy.cli import check, demo, explain, geo, key, models, orders, reload, residency, serve, simulate, state
+from hybridproxy.cli import (
+    audit,
+    check,
+    demo,
+    explain,
+    geo,
+    key,
+    models,
+    orders,
+    reload,
+    residency,
+    serve,
+    simulate,
+    state,
+)
 
 app = typer.Typer(
     help="One endpoint for Qwen in Asia, North America and your own VPC.",
@@ -17,6 +31,7 @@ for order in orders.ORDERS:
     app.command()(order)
 app.add_typer(key.app, name="key")
 app.add_typer(residency.app, name="residency")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

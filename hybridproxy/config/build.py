@@ -12,6 +12,7 @@ from geo.networks import NetworkSet
 from geo.regions import Region, region_of
 from hybridproxy.config.context import DEFAULT
 from hybridproxy.config.schema import (
+    AuditSection,
     BackendSection,
     ConfigurationFile,
     ModelSection,
@@ -19,7 +20,7 @@ from hybridproxy.config.schema import (
     RouteSection,
     TenantSection,
 )
-from hybridproxy.config.settings import Admin, Geo, Listen, Redis, Settings
+from hybridproxy.config.settings import Admin, Audit, Geo, Listen, Redis, Settings
 from hybridproxy.config.values import endpoint
 from hybridproxy.model.backend import (
     Backend,
@@ -80,6 +81,7 @@ def settings_of(file: ConfigurationFile, base: Path) -> Settings:
         trusted=NetworkSet.parse(listen.trusted_proxies),
         breaker=Rules(file.breaker.open_for, file.breaker.open_max),
         redis=None if file.redis is None else _redis(file.redis, base),
+        audit=None if file.audit is None else audit_of(file.audit, base),
     )
 
 
@@ -87,6 +89,16 @@ def regions_of(file: ConfigurationFile) -> tuple[Region, ...]:
     """Return the regions, in the order in which they are tried."""
     return tuple(
         Region(name, frozenset(region.countries), frozenset(region.continents)) for name, region in file.regions.items()
+    )
+
+
+def audit_of(section: AuditSection, base: Path) -> Audit:
+    """Return where the audit log is and what goes with it; the key stands beside it unless it is named."""
+    folder, anchor = base / section.path, section.anchor
+    return Audit(
+        folder=folder,
+        key=folder / "key.pem" if section.key is None else base / section.key,
+        anchor=None if anchor == "none" else anchor if "://" in anchor else base / anchor,
     )
 
 

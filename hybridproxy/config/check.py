@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from hybridproxy.config.build import promise_for, residency_of
+from hybridproxy.config.check_audit import check_audit, warn_of_audit
 from hybridproxy.config.check_backends import check_backend, warn_backend
 from hybridproxy.config.context import DEFAULT, Context, Finding, check_filled, check_known, check_secret, is_file
 from hybridproxy.config.environment import literal_part
@@ -30,6 +31,7 @@ MAX_FACTS = 5
 def check(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
     """Yield what does not fit together."""
     yield from _settings(file, context)
+    yield from check_audit(file, context)
     yield from _regions(file, context)
     yield from check_filled(("backends",), file.backends, "backend")
     for name, backend in file.backends.items():
@@ -250,6 +252,7 @@ def warn(file: ConfigurationFile, data: Mapping[str, Any], context: Context) -> 
     yield from _warn_of_engines(file)
     for name, backend in file.backends.items():
         yield from warn_backend(name, backend, context)
+    yield from warn_of_audit(file, context.base)
     if not file.tenants:
         yield (), "there are no tenants, so nobody may call"
 

@@ -88,6 +88,22 @@ class Redis:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit log.
+
+    Attributes:
+        folder: where it is written.
+        key: the file of the private key that signs its heads; made where there is none.
+        anchor: the file or the URL that its heads are sent to besides, None: nowhere.
+
+    """
+
+    folder: Path
+    key: Path
+    anchor: Path | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that is not routing.
 
@@ -99,6 +115,7 @@ class Settings:
         trusted: networks of proxies that are believed about the client's address.
         breaker: how long a target stays open.
         redis: what replicas share health through, None: each keeps to itself.
+        audit: the audit log, None: there is none.
 
     """
 
@@ -109,6 +126,7 @@ class Settings:
     trusted: NetworkSet
     breaker: Rules = DEFAULT_RULES
     redis: Redis | None = None
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)

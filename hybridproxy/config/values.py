@@ -210,6 +210,15 @@ def endpoint(value: Any) -> Endpoint:
     return Endpoint(url.scheme, host(url.hostname), number or (443 if url.scheme == "https" else 80), base)
 
 
+def anchor(value: Any) -> str:
+    """Return where the audit log's heads go: `none`, a file, or a URL that takes them by POST."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected none, a file, or a URL such as https://anchor.example/heads")
+    if "://" in value:
+        endpoint(value)
+    return value
+
+
 def host(value: Any) -> str:
     """Return an address in its canonical form, or a name in small letters."""
     if isinstance(value, str):
@@ -339,6 +348,9 @@ Continent = Annotated[
     ),
 ]
 Url = Annotated[Endpoint, PlainValidator(endpoint, json_schema_input_type=Annotated[str, Field(pattern="^https?://")])]
+Anchor = Annotated[
+    str, PlainValidator(anchor, json_schema_input_type=Annotated[str, Field(min_length=1, examples=["none"])])
+]
 Host = Annotated[str, PlainValidator(host, json_schema_input_type=str)]
 Resolver = Annotated[
     NameServer,

@@ -23,6 +23,7 @@ from hybridproxy.model.load import EndpointKey
 from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.snapshot import Tenant
 from hybridproxy.model.usage import Usage
+from hybridproxy.residency.records import Origin
 from hybridproxy.resilience.breaker import Outcome, Phase, Signal, outcome_of
 from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.events import (
@@ -95,6 +96,10 @@ class Ask(Protocol):
 
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers of an answer."""
+        ...
+
+    def origin(self, n: int) -> Origin:
+        """Return what the audit log tells of attempt `n`."""
         ...
 
 
@@ -263,7 +268,7 @@ class Driver(Generic[B]):
             self._flowing = None
         attempt = self.attempt = self._attempt(command, call, target)
         made = self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
-        attempt.exchange = self._session.start(target, self._request(command.mode, call, target), attempt)
+        attempt.exchange = self._session.start(target, self._request(command, call, target), attempt)
         if target.place is not None:
             made.place = target.place
             self._parts.loads.began(target.place)
@@ -279,8 +284,8 @@ class Driver(Generic[B]):
         keep = bool(self._terms.recoveries)
         return StreamAttempt(command.n, call, target, self._post, self._parts.wall, keep=keep, seam=seam)
 
-    def _request(self, mode: Mode, call: Call, target: Target[B]) -> UpstreamRequest:
-        resumes = self._said if mode is Mode.RESUME else None
+    def _request(self, command: StartAttempt, call: Call, target: Target[B]) -> UpstreamRequest:
+        resumes = self._said if command.mode is Mode.RESUME else None
         return outgoing_request(
             call,
             target,
@@ -289,6 +294,7 @@ class Driver(Generic[B]):
             said=None if resumes is None else prefix(resumes),
             running_usage=bool(self._terms.recoveries),
             spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
+            origin=self._ask.origin(command.n),
         )
 
     def _set_timer(self, command: SetTimer) -> None:

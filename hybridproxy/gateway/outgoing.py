@@ -12,6 +12,7 @@ from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS, Body, Provider
+from hybridproxy.residency.records import Origin
 from hybridproxy.transport.upstream import UpstreamRequest
 
 MAX_PRIORITY: Final = 100
@@ -29,10 +30,11 @@ def outgoing_request(
     said: str | None = None,
     running_usage: bool = False,
     spent: int = 0,
+    origin: Origin | None = None,
 ) -> UpstreamRequest:
     """Return what a target is sent under this id of ours; `owner`: whose call it is, None: our own.
 
-    For the rest, and for what it raises, see `outgoing_body`.
+    For the rest, and for what it raises, see `outgoing_body`; `origin` is what the audit log tells of it.
     """
     provider = PROVIDERS[target.backend.provider]
     return UpstreamRequest(
@@ -43,6 +45,7 @@ def outgoing_request(
         ),
         stream=call.stream,
         headers=(("x-request-id", request_id),),
+        origin=origin,
     )  # fmt: skip
 
 

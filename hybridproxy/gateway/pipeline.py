@@ -12,7 +12,7 @@ What the pipeline does not know: HTTP towards the caller (ingress), sockets towa
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Final
 
 from hybridproxy.dialects import openai
@@ -36,17 +36,20 @@ from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Refusal
 from hybridproxy.model.plane import Plane
-from hybridproxy.model.residency import Residency
+from hybridproxy.model.residency import NO_DEMAND, Residency
 from hybridproxy.model.snapshot import Handling, OnCut, Tenant
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.residency.demand import DemandError, parse_demand
+from hybridproxy.residency.proof import described
+from hybridproxy.residency.records import Origin
 from hybridproxy.resilience.continuation import replayable, resumable
 from hybridproxy.resilience.deadline import shortened
 from hybridproxy.resilience.hedge import HedgeAfter, hedge_after
 from hybridproxy.resilience.terms import Terms
 from hybridproxy.routing.decision import decision, header
 from hybridproxy.routing.plan import plan, plan_sovereign
+from hybridproxy.telemetry.logs import tenant_hash
 
 GONE: Final = 499
 RESIDENCY: Final = "x-hybridproxy-residency"
@@ -90,6 +93,7 @@ class Asked:
     caller: Caller
     model: str
     client: Client
+    policy: str = ""
     candidates: Sequence[Candidate] = ()
 
     @property
@@ -106,6 +110,14 @@ class Asked:
     def owner(self) -> Tenant:
         """The same tenant, with what its calls bear upstream."""
         return self.caller.tenant
+
+    def origin(self, n: int) -> Origin:
+        """Return what the audit log tells of attempt `n`."""
+        caller = self.caller
+        demand = caller.residency
+        words = "none" if demand is NO_DEMAND else _words(demand)
+        tenant = tenant_hash(caller.tenant.id)
+        return Origin(self.arrival.request_id, n, tenant, self.policy, words, self.candidates)
 
     def headers(self, backend: str, attempts: int) -> dict[str, str]:
         """Return the headers that every answer to a model call has."""
@@ -205,7 +217,7 @@ class Gateway:
             return request_error_reply(error)
         record.model, record.stream = call.model, call.stream
 
-        asked = Asked(arrival, caller, call.model, client)
+        asked = Asked(arrival, caller, call.model, client, running.policy)
         driver = self._driver(running, caller, call, asked)
         del call  # the driver lets go of it when it needs it no more: a body may be large and a stream last long
         record.candidates = asked.candidates
@@ -317,6 +329,8 @@ def _demands(texts: Sequence[str]) -> Residency:
     except DemandError as error:
         raise openai.RequestError(f"{RESIDENCY}: {error}", param=RESIDENCY, code="invalid_residency") from None
 
+
+_words = lru_cache(maxsize=1000)(described)
 
 _RECOVERS: Final[dict[OnCut, Callable[[Call], bool]]] = {
     OnCut.RESUME: resumable,

@@ -154,7 +154,7 @@ class Attempt:
         if not self._over:
             self._over = True
             if self.exchange is not None:
-                self.exchange.cancel()
+                self.exchange.cancel(fault.kind.name.lower())
             self._post(Failed(self.n, fault, self.said(None) is not None))
 
     def _finish(self) -> None:

@@ -19,6 +19,8 @@ class Running:
     snapshot: Snapshot
     settings: Settings
     locator: Locator
+    policy: str = ""
+    """The hash of its policy, for the audit log."""
 
     def tenant(self, key: str | None) -> Tenant | None:
         """Return whose key it is, None when nobody's."""

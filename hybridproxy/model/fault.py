@@ -46,6 +46,7 @@ class FaultKind(Enum):
     # ours
     CLIENT_GONE = auto()
     CLIENT_STALLED = auto()
+    AUDIT = auto()
     INTERNAL = auto()
 
 
@@ -135,8 +136,8 @@ def _way(status: int, code: str, text: str, *, retry: Retry = Retry.ELSEWHERE, s
     return KindFacts(Source.WAY, retry, Verdict.FAULT, status, "upstream_error", code, text, sent_nothing=sent_nothing)
 
 
-def _ours(status: int, type_: str, code: str, text: str) -> KindFacts:
-    return KindFacts(Source.US, Retry.NEVER, Verdict.IGNORED, status, type_, code, text)
+def _ours(status: int, type_: str, code: str, text: str, *, sent_nothing: bool = False) -> KindFacts:
+    return KindFacts(Source.US, Retry.NEVER, Verdict.IGNORED, status, type_, code, text, sent_nothing=sent_nothing)
 
 
 FACTS: dict[FaultKind, KindFacts] = {
@@ -186,6 +187,14 @@ FACTS: dict[FaultKind, KindFacts] = {
     ),
     FaultKind.CLIENT_GONE: _ours(499, "client_closed", "client_gone", "the caller left"),
     FaultKind.CLIENT_STALLED: _ours(499, "client_closed", "client_stalled", "the caller stopped reading"),
+    # a sovereign call that leaves no record does not leave at all; no other backend would change that
+    FaultKind.AUDIT: _ours(
+        503,
+        "server_error",
+        "audit_unavailable",
+        "the audit log cannot be written, so nothing was sent",
+        sent_nothing=True,
+    ),
     FaultKind.INTERNAL: _ours(500, "server_error", "internal_error", "hybridproxy failed; the log has the request id"),
 }
 

@@ -7,6 +7,7 @@ no key, no prompt and no answer.
 import hashlib
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -24,6 +25,7 @@ MAX_TEXT: Final = 256
 MAX_CANDIDATES: Final = 16
 
 
+@lru_cache(maxsize=100_000)
 def tenant_hash(tenant: str) -> str:
     """Return what stands for a tenant in logs: the beginning of a SHA-256, "" for no tenant."""
     return hashlib.sha256(tenant.encode()).hexdigest()[:12] if tenant else ""
@@ -34,7 +36,6 @@ class Log:
 
     def __init__(self, writer: LineWriter) -> None:
         """Log to a writer."""
-        self._hashes: dict[str, str] = {}
         self._logger = structlog.wrap_logger(
             _Lines(writer),
             processors=[_render],
@@ -47,17 +48,12 @@ class Log:
 
     def call_finished(self, facts: CallFacts) -> None:
         """Log a call."""
-        tenant = self._hashes.get(facts.tenant)
-        if tenant is None:
-            if len(self._hashes) > 100_000:
-                self._hashes.clear()
-            tenant = self._hashes[facts.tenant] = tenant_hash(facts.tenant)
         usage = facts.usage
         self._logger.msg(
             "call.finished",
             id=facts.request_id,
             operation=facts.operation.value,
-            tenant=tenant,
+            tenant=tenant_hash(facts.tenant),
             country=facts.country,
             region=facts.region,
             model=facts.model,

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from hybridproxy.model.backend import Backend, Endpoint, NameServer, SovereignBackend, Tls
 from hybridproxy.model.fault import Fault, FaultKind
+from hybridproxy.stores.audit import AuditError
 from hybridproxy.tasks import spawn
 from hybridproxy.transport import dial
 from hybridproxy.transport.egress import Address, Guard
@@ -60,7 +61,7 @@ class Common:
         contexts: how TLS is spoken. This and `locate` are what a sovereign session differs in from a general one.
         resolver: asks the name servers that backends have of their own.
         connections: those that are open.
-        connecting: exchanges that wait for a connection.
+        connecting: exchanges that wait for a connection, or for the audit log to have taken their intent.
         opened: connections opened so far.
         reused: requests sent over a connection that had carried others.
         discarded: connections closed by us that could not be reused.
@@ -124,7 +125,7 @@ class ConnectionPool:
                 self._common.sweep.unregister(self)
             if not connection.transport.is_closing():
                 self._common.reused += 1
-                connection.send(exchange, reused=True)
+                self._carry(connection, exchange)
                 return
         self.connect(exchange)
 
@@ -133,6 +134,17 @@ class ConnectionPool:
         exchange.wait_for_connection()
         self._common.connecting.add(exchange)
         spawn(self._connect(exchange), f"connect: {exchange.backend}")
+
+    def _carry(self, connection: Connection, exchange: Exchange) -> None:
+        """Send an exchange over a connection that has carried others, once that is recorded."""
+        trail = exchange.trail
+        durable = None if trail is None else trail.intend(connection.peer, connection.certificate, reused=True)
+        if durable is None:
+            connection.send(exchange, reused=True)
+        else:
+            exchange.wait_for_record()
+            self._common.connecting.add(exchange)
+            spawn(self._carry_when(durable, connection, exchange), f"audit: {exchange.backend}")
 
     async def check(self, backend: str, seconds: float) -> Fault | None:
         """Open a connection, and keep it for a request to come; return why there is none."""
@@ -206,8 +218,15 @@ class ConnectionPool:
             connection = await self._open()
             if exchange.over:  # cancelled in the very turn of the loop in which the connection was there
                 connection.drop()
-            else:
-                connection.send(exchange, reused=False)
+                return
+            trail = exchange.trail
+            durable = None if trail is None else trail.intend(connection.peer, connection.certificate, reused=False)
+            if durable is not None:
+                exchange.wait_for_record()
+                if not await self._recorded(durable, connection, exchange):
+                    return
+                _still_open(connection)
+            connection.send(exchange, reused=False)
         except Exception as error:
             exchange.connecting(None)
             fault = connect_fault(error)
@@ -225,6 +244,48 @@ class ConnectionPool:
         if impostor or fault.kind is FaultKind.EGRESS_REFUSED:
             self._common.refused(backend, fault.detail)
 
+    async def _carry_when(self, durable: asyncio.Future[None], connection: Connection, exchange: Exchange) -> None:
+        """Send an exchange over a connection that has carried others, once its intent is durable."""
+        try:
+            if exchange.over:
+                durable.cancel()
+                self._unused(connection)
+                return
+            exchange.connecting(asyncio.current_task())
+            if not await self._recorded(durable, connection, exchange):
+                return
+            if connection.transport.is_closing():  # like one that turns out to be stale, but nothing was sent
+                exchange.went_stale(billed=False)
+                exchange.wait_for_connection()
+                await self._connect(exchange)
+            else:
+                connection.send(exchange, reused=True)
+        finally:
+            self._common.connecting.discard(exchange)
+            self._common.departed()
+
+    async def _recorded(self, durable: asyncio.Future[None], connection: Connection, exchange: Exchange) -> bool:
+        """Wait until an exchange's intent is durable; False, and the connection is free again, where it is not sent."""
+        try:
+            await durable
+        except AuditError as error:
+            self._unused(connection)
+            exchange.connecting(None)
+            exchange.fail(Fault(FaultKind.AUDIT, str(error)))
+            return False
+        except asyncio.CancelledError:
+            self._unused(connection)
+            raise
+        exchange.recorded()
+        if exchange.over:  # it ended in the very turn of the loop in which the record was durable
+            self._unused(connection)
+        return not exchange.over
+
+    def _unused(self, connection: Connection) -> None:
+        """Take back a connection over which nothing was sent."""
+        if not connection.transport.is_closing():
+            self.keep(connection)
+
     async def _open(self) -> Connection:
         key = self._key
         context = self._context()
@@ -236,8 +297,7 @@ class ConnectionPool:
             _, connection = await loop.create_connection(
                 lambda: Connection(self), str(address), key.port, ssl=context, server_hostname=name
             )
-            if connection.transport.is_closing():
-                raise ConnectionAbortedError
+            _still_open(connection)
             # Only now: of a connection that is given up before, uvloop does not report the end.
             self._common.opened += 1
             self._common.connections.add(connection)
@@ -248,3 +308,8 @@ class ConnectionPool:
 
     def _context(self) -> ssl.SSLContext | None:
         return self._common.contexts.get(self._key.tls) if self._key.scheme == "https" else None
+
+
+def _still_open(connection: Connection) -> None:
+    if connection.transport.is_closing():
+        raise ConnectionAbortedError

@@ -10,6 +10,8 @@ from typing import Final
 from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
+from hybridproxy.residency.records import Way
+from hybridproxy.stores.audit import Audit
 from hybridproxy.transport.dial import locate_any, locate_inside
 from hybridproxy.transport.faults import connect_fault
 from hybridproxy.transport.heads import request_head, request_prefix
@@ -20,17 +22,19 @@ from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 MAX_LANES: Final = 4096
 
-_Lane = tuple[Target[Backend] | Target[SovereignBackend], ConnectionPool, bytes]
-"""A target, with the pool of its connections and the beginning of its requests' heads."""
+_Lane = tuple[Target[Backend] | Target[SovereignBackend], ConnectionPool, bytes, Way]
+"""A target, with the pool of its connections, the beginning of its requests' heads, and its words in the audit log."""
 
 
 class _Network:
     """What a session is made of: pools, and the heads of requests that were sent before."""
 
-    __slots__ = ("_closed", "_lanes", "_loop", "_pools", "common")
+    __slots__ = ("_audit", "_closed", "_lanes", "_loop", "_pools", "_sovereign", "common")
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, audit: Audit | None, *, sovereign: bool) -> None:
         self.common = common
+        self._audit = audit
+        self._sovereign = sovereign
         self._loop = asyncio.get_running_loop()
         self._pools: dict[PoolKey, ConnectionPool] = {}
         self._lanes: dict[tuple[int, str, bool], _Lane] = {}
@@ -43,15 +47,17 @@ class _Network:
         backend = target.backend
         sweep = self.common.sweep
         try:
-            pool, prefix = self._lane(target, request)
+            _, pool, prefix, way = self._lane(target, request)
             head = request_head(prefix, len(request.body), request.headers)
         except (TlsSetupError, ValueError) as error:
             exchange = Exchange(sink, backend.id, b"", request, target.timeouts, sweep)
+            self._record(exchange, request, self._way(target))
             known = isinstance(error, TlsSetupError)
             fault = connect_fault(error) if known else Fault(FaultKind.INTERNAL, str(error))
             self._loop.call_soon(exchange.fail, fault)
             return exchange
         exchange = Exchange(sink, backend.id, head, request, target.timeouts, sweep)
+        self._record(exchange, request, way)
         if self._closed:
             self._loop.call_soon(exchange.fail, Fault(FaultKind.INTERNAL, "hybridproxy is shutting down"))
         else:
@@ -66,9 +72,15 @@ class _Network:
             return connect_fault(error) if isinstance(error, TlsSetupError) else Fault(FaultKind.INTERNAL, str(error))
         return await pool.check(target.backend.id, target.timeouts.connect)
 
-    def _lane(
-        self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
-    ) -> tuple[ConnectionPool, bytes]:
+    def _record(self, exchange: Exchange, request: UpstreamRequest, way: Way) -> None:
+        if self._audit is not None:
+            exchange.trail = self._audit.trail(request.origin, way)
+
+    def _way(self, target: Target[Backend] | Target[SovereignBackend]) -> Way:
+        endpoint = target.endpoint
+        return Way(target.backend.id, f"{endpoint.scheme}://{endpoint.authority}", self._sovereign)
+
+    def _lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
         # targets live as long as their configuration, and a lane keeps its own: so its id stands for it
         key = (id(target), request.path, request.stream)
         lane = self._lanes.get(key)
@@ -77,13 +89,13 @@ class _Network:
             if len(self._lanes) >= MAX_LANES:
                 self._lanes.clear()
             self._lanes[key] = lane
-        return lane[1], lane[2]
+        return lane
 
     def _new_lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
         prefix = request_prefix(
             target.endpoint, target.credential, request.path, stream=request.stream, method=request.method
         )
-        return target, self._pool(target), prefix
+        return target, self._pool(target), prefix, self._way(target)
 
     def _pool(self, target: Target[Backend] | Target[SovereignBackend]) -> ConnectionPool:
         key = pool_key(target.backend, target.endpoint)
@@ -165,6 +177,7 @@ class GeneralSession(_Session):
         *,
         max_idle: int = MAX_IDLE,
         idle_timeout: float = IDLE_TIMEOUT,
+        audit: Audit | None = None,
     ) -> None:
         """Make a session on the running loop that opens nothing until it is used.
 
@@ -173,9 +186,12 @@ class GeneralSession(_Session):
             refused: hears of a backend to which we refuse to connect, and why.
             max_idle: idle connections that are kept to one upstream.
             idle_timeout: seconds until an idle connection is closed.
+            audit: takes a record of each request, for which nothing waits.
 
         """
-        super().__init__(_Network(Common(sweep, locate_any, refused, max_idle, idle_timeout)))
+        super().__init__(
+            _Network(Common(sweep, locate_any, refused, max_idle, idle_timeout), audit, sovereign=False)
+        )
 
     def start(self, target: Target[Backend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""
@@ -198,6 +214,7 @@ class SovereignSession(_Session):
         *,
         max_idle: int = MAX_IDLE,
         idle_timeout: float = IDLE_TIMEOUT,
+        audit: Audit | None = None,
     ) -> None:
         """Make a session on the running loop that opens nothing until it is used.
 
@@ -206,10 +223,12 @@ class SovereignSession(_Session):
             refused: hears of a backend to which we refuse to connect, and why.
             max_idle: idle connections that are kept to one upstream.
             idle_timeout: seconds until an idle connection is closed.
+            audit: takes a record of each request; not a byte of one leaves before that is durable.
 
         """
         contexts = Contexts(environment=False)
-        super().__init__(_Network(Common(sweep, locate_inside, refused, max_idle, idle_timeout, contexts)))
+        common = Common(sweep, locate_inside, refused, max_idle, idle_timeout, contexts)
+        super().__init__(_Network(common, audit, sovereign=True))
 
     def start(self, target: Target[SovereignBackend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""

@@ -5,6 +5,7 @@ block. Who opens, keeps and drops connections is `pool`'s business.
 """
 
 import asyncio
+import hashlib
 import ssl
 from dataclasses import field, replace
 from typing import Protocol, cast
@@ -12,6 +13,8 @@ from typing import Protocol, cast
 from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.value import value
+from hybridproxy.residency.records import Origin
+from hybridproxy.stores.audit import Trail
 from hybridproxy.transport.faults import lost_fault
 from hybridproxy.transport.response import Headers, ResponseReader
 from hybridproxy.transport.sweep import Sweep
@@ -23,6 +26,9 @@ STALE_AFTER = 1.0
 
 One that was in use a moment ago, took a whole request and closed has refused that request, and may charge for it.
 """
+
+RECORD_WITHIN = 2.0
+"""Seconds a request waits until the audit log has it."""
 
 ONE_WRITE = 64 * 1024
 """Bytes of a body up to which it is copied behind the head, so that both go out in one system call."""
@@ -52,7 +58,7 @@ class Sink(Protocol):
 class UpstreamRequest:
     """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count.
 
-    A path is asked for by one method.
+    A path is asked for by one method. `origin` says whose it is, for the audit log; None: a probe of ours.
     """
 
     path: str
@@ -60,6 +66,7 @@ class UpstreamRequest:
     stream: bool
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: str = "POST"
+    origin: Origin | None = None
 
 
 class Pool(Protocol):
@@ -92,6 +99,10 @@ class Exchange:
         repeatable: it may be sent once more if it was sent whole over a connection that turns out to be stale.
         repeated: it was sent whole over a stale connection before, so the upstream may charge for it twice.
         over: it has ended, one way or the other.
+        trail: takes what the audit log has to know of it, None: there is no audit log.
+        sent_bytes: bytes of the request that were handed to the network.
+        received: bytes of the answer so far.
+        status: the answer's, 0 before its head.
 
     """
 
@@ -100,6 +111,7 @@ class Exchange:
         "_connection",
         "_output",
         "_paused",
+        "_recording",
         "_task",
         "_time",
         "backend",
@@ -109,13 +121,17 @@ class Exchange:
         "head",
         "over",
         "peer",
+        "received",
         "repeatable",
         "repeated",
         "reused",
+        "sent_bytes",
         "sink",
+        "status",
         "stream",
         "sweep",
         "timeouts",
+        "trail",
     )
 
     def __init__(
@@ -137,7 +153,9 @@ class Exchange:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._time = sweep.time
-        self._output = self._paused = self._billed = self.over = False
+        self._output = self._paused = self._billed = self._recording = self.over = False
+        self.trail: Trail | None = None
+        self.sent_bytes = self.received = self.status = 0
 
     def first_output(self) -> None:
         """Say that real output has come: from now on no two bytes may be further apart than `between_bytes`."""
@@ -161,11 +179,11 @@ class Exchange:
             if self._connection is not None:
                 self._connection.read(on=True)
 
-    def cancel(self) -> None:
+    def cancel(self, why: str = "cancelled") -> None:
         """End it at once and close its connection; the sink hears no more. Again is no harm."""
         if not self.over:
             connection, task = self._connection, self._task
-            self.ended()
+            self.ended(why)
             if connection is not None:
                 connection.drop()
             if task is not None:
@@ -184,6 +202,16 @@ class Exchange:
         self.deadline = self._time() + self.timeouts.connect
         self.sweep.register(self)
 
+    def wait_for_record(self) -> None:
+        """Start the clock of the audit log: there is a connection, and the intent to use it is being made durable."""
+        self._recording = True
+        self.deadline = self._time() + RECORD_WITHIN
+        self.sweep.register(self)
+
+    def recorded(self) -> None:
+        """Take the news that it is."""
+        self._recording = False
+
     def sent(self, connection: "Connection") -> None:
         """Take the news that the request was written to a connection."""
         self._connection = connection
@@ -198,10 +226,18 @@ class Exchange:
         """Take the news that a reused connection died before the first byte; it may be sent once more."""
         self._billed = self.repeated = billed
         self._connection = None
+        self.leave("stale")
 
-    def ended(self) -> bool:
+    def leave(self, why: str) -> None:
+        """Have recorded what became of it on the connection it is on, or that there was none."""
+        if self.trail is not None:
+            self.trail.end(sent=self.sent_bytes, received=self.received, status=self.status, fault=why)
+            self.sent_bytes = self.received = 0
+
+    def ended(self, why: str = "") -> bool:
         """Let go of everything; return whether reading was paused."""
         self.over = True
+        self.leave(why)
         self.deadline = self.between = None
         self._connection = None
         self._task = None
@@ -213,12 +249,15 @@ class Exchange:
         if self.over:
             return
         billed = fault.billed or self._billed
-        self.cancel()
+        self.cancel(fault.kind.name.lower())
         self.sink.failed(replace(fault, backend=self.backend, billed=billed))
 
     def expired(self, now: float) -> None:  # noqa: ARG002 - what an `Expiring` is called with
         """Take the sweep's word that the deadline is over."""
         times = self.timeouts
+        if self._recording:
+            self.fail(Fault(FaultKind.AUDIT, f"it did not take the record within {RECORD_WITHIN:g} s"))
+            return
         if self._connection is None:
             self.fail(Fault(FaultKind.TIMEOUT_CONNECT, f"no connection within {times.connect:g} s"))
             return
@@ -250,6 +289,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_certificate",
         "_early",
         "_ended",
         "_exchange",
@@ -276,11 +316,21 @@ class Connection(asyncio.Protocol):
         self.peer: str | None = None
         self.idle_since = 0.0
         self._rested = 0.0
+        self._certificate: str | None = None
 
     @property
     def exchange(self) -> Exchange | None:
         """The exchange under way, None on an idle connection."""
         return self._exchange
+
+    @property
+    def certificate(self) -> str | None:
+        """SHA-256, in hex, over the certificate that the upstream showed; None where there is no TLS."""
+        if self._certificate is None:
+            tls: ssl.SSLObject | None = self.transport.get_extra_info("ssl_object")
+            shown = None if tls is None else tls.getpeercert(binary_form=True)
+            self._certificate = None if shown is None else hashlib.sha256(shown).hexdigest()
+        return self._certificate
 
     def send(self, exchange: Exchange, *, reused: bool) -> None:
         """Send an exchange's request."""
@@ -294,6 +344,7 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.write(exchange.head)
             self.transport.write(exchange.body)
+        exchange.sent_bytes += len(exchange.head) + len(exchange.body)
         exchange.sent(self)
 
     def read(self, *, on: bool) -> None:
@@ -338,10 +389,12 @@ class Connection(asyncio.Protocol):
         if exchange.between is not None:
             exchange.deadline = self._time() + exchange.between
         reader = self._reader
+        exchange.received += len(data)
         problem = reader.feed(data)
         if reader.head_due:
             reader.head_due = False
             self._early = self.unsent
+            exchange.status = reader.status
             exchange.head = exchange.body = b""  # it cannot be sent again any more, and a stream may last long
             exchange.sink.head(reader.status, reader.headers)
             if exchange.over:

@@ -30,6 +30,7 @@ listen:
 admin: {{host: 127.0.0.1, port: {admin}, token: "${{ADMIN_TOKEN}}"}}
 breaker: {{open_for: {open_for}, open_max: {open_max}}}
 {redis}
+{audit}
 regions:
   china: {{countries: [CN]}}
   asia: {{continents: [AS], countries: [AU, NZ]}}
@@ -76,7 +77,7 @@ tenants:
 DEFAULTS: dict[str, Any] = {
     "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "20s", "commit_within": "10s",
     "body_timeout": "5s", "max_body": "1MB", "admin": 0, "patience": "0s", "on_cut": "[error]", "hedge": "off",
-    "open_for": "5s", "open_max": "15s", "redis": "", "together_keys": '["${TOGETHER}"]',
+    "open_for": "5s", "open_max": "15s", "redis": "", "audit": "", "together_keys": '["${TOGETHER}"]',
 }  # fmt: skip
 ENVIRON = {
     "ADMIN_TOKEN": "admin-token-of-tests",
