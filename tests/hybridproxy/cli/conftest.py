@@ -43,6 +43,7 @@ routes:
 tenants:
   shop: {{keys: ["sha256:{hashlib.sha256(SHOP.encode()).hexdigest()}"], route: default, models: ["*"]}}
   bank: {{keys: ["sha256:{"51" * 32}"], residency: vpc}}
+audit: {{path: audit}}
 """
 
 

@@ -50,7 +50,6 @@ def test_the_contracts_example_loads_and_says_what_it_does_not_do_yet(product: P
     """Every name of the public contract is accepted; what this version ignores is named with its place."""
     loaded = load(str(product), environ)
     assert [warning.partition("product.yaml:")[2] for warning in loaded.warnings] == [
-        "41:8: audit: no audit record is written in this version",
         "43:132: tenants.shop.limits: limits are not enforced in this version",
         "43:179: tenants.shop.budget: budgets are not enforced in this version",
     ]

@@ -13,6 +13,7 @@ SAYS_NOTHING = {
     FaultKind.DEADLINE,
     FaultKind.CLIENT_GONE,
     FaultKind.CLIENT_STALLED,
+    FaultKind.AUDIT,
     FaultKind.INTERNAL,
 }
 REFUSED_KEYS = {FaultKind.CREDENTIAL, FaultKind.QUOTA, FaultKind.FORBIDDEN}
@@ -115,6 +116,7 @@ def test_what_never_left_costs_nobody_anything() -> None:
         FaultKind.TLS,
         FaultKind.EGRESS_REFUSED,
         FaultKind.TIMEOUT_CONNECT,
+        FaultKind.AUDIT,
     }
 
 

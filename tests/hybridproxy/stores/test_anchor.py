@@ -1,11 +1,13 @@
 """Heads on their way elsewhere: in order, again until they are taken, and never in anybody's way."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -114,7 +116,7 @@ async def test_what_fails_is_sent_again_and_told_once(monkeypatch: pytest.Monkey
     [
         (OSError(28, "No space left on device"), "No space left on device"),
         (TimeoutError(), "TimeoutError"),
-        (module.aiohttp.ClientPayloadError("https://user:secret@sink"), "ClientPayloadError"),
+        (aiohttp.ClientPayloadError("https://user:secret@sink"), "ClientPayloadError"),
     ],
 )
 async def test_a_reason_holds_no_address(error: Exception, reason: str) -> None:
@@ -172,7 +174,7 @@ async def test_a_delivery_that_was_given_up_may_end_when_it_likes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mount that hangs keeps its thread, and nobody else."""
-    go = module.threading.Event()
+    go = threading.Event()
     monkeypatch.setattr(module, "append_to", lambda *_: go.wait(5))
     monkeypatch.setattr(module, "DELIVERY", 0.01)
     log = Events()
@@ -181,7 +183,7 @@ async def test_a_delivery_that_was_given_up_may_end_when_it_likes(
     assert not await anchor.deliver()
     assert log.names == ["audit.anchor_failing"]
     go.set()
-    await until(lambda: not any(thread.name == "anchor" for thread in module.threading.enumerate()))
+    await until(lambda: not any(thread.name == "anchor" for thread in threading.enumerate()))
     await asyncio.sleep(0)
 
 

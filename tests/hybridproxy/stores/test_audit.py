@@ -82,6 +82,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="session")
 def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
+    """The key of all these logs."""
     return make_key(tmp_path_factory.mktemp("key") / "key.pem")
 
 
@@ -100,6 +101,7 @@ async def started(folder: Path, key: SigningKey) -> AsyncIterator[Setup]:
 
 @pytest.fixture
 async def setup(tmp_path: Path, key: SigningKey) -> AsyncIterator[Setup]:
+    """A log that is written."""
     async with started(tmp_path, key) as made:
         yield made
 

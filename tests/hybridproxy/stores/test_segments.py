@@ -17,6 +17,7 @@ from hybridproxy.stores.segments import Segments, append_to, files_in, lines_of
 
 @pytest.fixture
 def segments(tmp_path: Path) -> Iterator[Segments]:
+    """Files in a folder that is made."""
     made = Segments(tmp_path / "audit")
     assert list(made.tails()) == []
     yield made
@@ -103,7 +104,7 @@ def test_a_disk_that_takes_and_then_refuses_is_not_believed(
     """After a failed fdatasync nobody knows what it holds: the file is given up, and another can be begun."""
     segments.write(b"one\n", name="1.audit", sync=False)
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "fdatasync", refuse())
+        patch.setattr(os, "fdatasync", refuse())
         with pytest.raises(OSError, match="Input/output"):
             segments.write(b"two\n", name=None, sync=True)
     assert not segments.usable
@@ -115,7 +116,7 @@ def test_what_cannot_be_taken_back_is_given_up(segments: Segments, monkeypatch: 
     """The end of a file, or a new file."""
     segments.write(b"one\n", name="1.audit", sync=False)
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "ftruncate", refuse())
+        patch.setattr(os, "ftruncate", refuse())
         with files_of_at_most(6), pytest.raises(OSError, match="large"):
             segments.write(b"two\n", name=None, sync=True)
     assert not segments.usable

@@ -1,5 +1,6 @@
 """The key that signs."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hybridproxy.stores import signing
 from hybridproxy.stores.signing import KeyFileError, is_signature, key_at, load_key, make_key
 
 
@@ -66,7 +66,7 @@ def test_a_key_that_cannot_be_written_is_not_half_there(tmp_path: Path, monkeypa
     def fail(_fd: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(signing.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(KeyFileError, match="No space left"):
         make_key(tmp_path / "k")
     assert not (tmp_path / "k").exists()
