@@ -433,8 +433,7 @@ def make_running(configuration: Configuration) -> Running:
         mistake = Mistake(str(configuration.sources[0]), 0, 0, "geo.database", str(error))
         raise ConfigError([mistake]) from None
     locator = Locator(database, geo.overrides)
-    policy = "" if configuration.settings.audit is None else policy_hash(configuration.snapshot)
-    return Running(configuration.snapshot, configuration.settings, locator, policy)
+    return Running(configuration.snapshot, configuration.settings, locator, policy_hash(configuration.snapshot))
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

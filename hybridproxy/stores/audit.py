@@ -258,6 +258,7 @@ class Audit:
         for entry in entries:
             if entry.of is not None:
                 entry.record["of"] = entry.of.seq
+                entry.of = None
             entry.seq = state.seq
             if entry.waiter is not None:
                 self._waited_for -= 1
@@ -331,6 +332,7 @@ class Audit:
             if self._heads is not None:
                 self._heads.send(batch.head)
         for entry in batch.entries:
+            entry.record.clear()  # a stream may last long, and its outcome needs only the number
             if entry.waiter is not None and not entry.waiter.done():
                 entry.waiter.set_result(None)
         if self.failing:
@@ -355,6 +357,7 @@ class Audit:
         self._unreported += len(entries)
         for entry in entries:
             entry.seq = None
+            entry.record.clear()
             if entry.waiter is not None and not entry.waiter.done():
                 entry.waiter.set_exception(AuditError(why))
         self._alert(why)

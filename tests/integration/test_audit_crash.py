@@ -6,6 +6,7 @@ import io
 import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,7 +140,10 @@ async def test_a_process_that_may_write_no_more_sends_nothing_inside(
 
 
 async def test_a_thousand_damages_of_a_real_log_are_found(tmp_path: Path) -> None:
-    """Flip, delete, move, repeat, cut: any record of a log that was written and signed for real (V7)."""
+    """Flip, delete, move, repeat, cut: any record of a log that was written and signed for real (V7).
+
+    What the documentation says to do without our code says the same of it.
+    """
     async with running(tmp_path, audit="audit: {path: audit, anchor: heads}") as stack:
         for n in range(12):
             async with stack.post(key=(BANK, SHOP)[n % 2], json=chat()) as response:
@@ -156,6 +160,11 @@ async def test_a_thousand_damages_of_a_real_log_are_found(tmp_path: Path) -> Non
         return verifier.result().sound
 
     assert sound(whole)
+    code = (ROOT / "docs/audit.md").read_text().partition("```python\n")[2].partition("```")[0]
+    command = [sys.executable, "-c", code, key.hex(), str(path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: ASYNC221 - short
+    path.write_bytes(b"".join(whole).replace(b"10", b"11", 1))
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 1  # noqa: ASYNC221 - short
     missed = [seed for seed in range(TRIALS) if sound(damaged(whole, random.Random(seed)))]
     assert missed == []
     shutil.rmtree(folder)
