@@ -1,6 +1,9 @@
 import asyncio
 import dataclasses
+import itertools
 import socket
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,16 @@ import pytest
 
 from hybridproxy.model.backend import Credential, Timeouts, Tls
 from hybridproxy.model.fault import FaultKind
+from hybridproxy.stores.audit import Audit
+from hybridproxy.stores.segments import Segments
+from hybridproxy.stores.signing import make_key
 from hybridproxy.transport import session
 from hybridproxy.transport.pool import pool_keys
-from hybridproxy.transport.upstream import Connection, UpstreamRequest
+from hybridproxy.transport.session import SovereignSession
+from hybridproxy.transport.upstream import Connection, Exchange, UpstreamRequest
 from tests.hybridproxy.transport.certificates import Authority
 from tests.hybridproxy.transport.wire import Recorder, Wire
+from tests.support.audits import records
 from tests.support.name_server import AAAA, A, name_server
 from tests.support.raw_server import CHUNKED, Peer, RawServer, answer, chunk
 
@@ -470,3 +478,101 @@ async def test_nagle_is_off(wire: Wire) -> None:
         for connection in wire.general._network.common.connections:
             sock = connection.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# ---- the audit log ----
+
+
+class Recorded:
+    """A session, and its audit log."""
+
+    def __init__(self, session: SovereignSession, audit: Audit, folder: Path) -> None:
+        self.session = session
+        self.audit = audit
+        self.folder = folder
+
+    def start(self, target: Any) -> tuple[Exchange, Recorder]:
+        """Send a request."""
+        sink = Recorder()
+        return self.session.start(target, REQUEST, sink), sink
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The records of a kind."""
+        return records(self.folder, kind)
+
+    async def written(self, wire: Wire, count: int) -> None:
+        """Wait for so many records of requests."""
+        await wire.until(lambda: len([r for r in records(self.folder) if "id" in r]) >= count)
+
+
+@pytest.fixture
+async def recorded(wire: Wire, tmp_path: Path) -> AsyncIterator[Recorded]:
+    """A way into the VPC that is recorded."""
+    ids = itertools.count()
+    audit = Audit(
+        Segments(tmp_path / "audit"), make_key(tmp_path / "key.pem"), "policy", wall=lambda: 1_790_000_000.0,
+        new_id=lambda: f"{next(ids):016x}", log=lambda *_, **__: None,
+    )  # fmt: skip
+    audit.start()
+    session = SovereignSession(wire.sweep, audit=audit)
+    yield Recorded(session, audit, tmp_path / "audit")
+    await session.close()
+    await audit.close()
+    await wire.until(lambda: not any(thread.name == "audit" for thread in threading.enumerate()))
+
+
+async def test_nothing_is_sent_before_it_is_recorded(wire: Wire, recorded: Recorded) -> None:
+    """Fresh or reused; what was sent and received is counted, heads too."""
+    async with RawServer(serves) as server:
+        target = wire.sovereign_target(server.port)
+        for number in range(2):
+            await recorded.start(target)[1].finish()
+            assert recorded.session.reused == number
+        await recorded.written(wire, 4)
+        intents, outcomes = recorded.of("intent"), recorded.of("outcome")
+    assert [(i["peer"], i["reused"], i["endpoint"]) for i in intents] == [
+        ("127.0.0.1", reused, f"http://127.0.0.1:{server.port}") for reused in (False, True)
+    ]
+    assert [(o["received"], o["status"]) for o in outcomes] == [(len(answer()), 200)] * 2
+    assert outcomes[0]["sent"] == outcomes[1]["sent"] > len(REQUEST.body)
+
+
+async def test_who_leaves_at_once_has_sent_nothing(wire: Wire, recorded: Recorded) -> None:
+    """Before the record was even on its way; the connection waits for the next request."""
+    async with RawServer(serves) as server:
+        target = wire.sovereign_target(server.port)
+        await recorded.start(target)[1].finish()
+        exchange, _ = recorded.start(target)
+        exchange.cancel()
+        await recorded.written(wire, 4)
+        assert (recorded.of("outcome")[-1]["fault"], recorded.of("outcome")[-1]["sent"]) == ("cancelled", 0)
+        await recorded.start(target)[1].finish()
+        assert (len(server.peers), recorded.session.reused) == (1, 2)
+
+
+async def test_a_session_that_closes_while_a_record_is_waited_for_leaves_nothing(
+    wire: Wire, recorded: Recorded
+) -> None:
+    """The request ends with a fault; nothing of it was sent."""
+    async with RawServer(stalls) as server:
+        target = wire.sovereign_target(server.port)
+        go = threading.Event()
+        write = recorded.audit._segments.write
+        recorded.audit._segments.write = lambda *a, **k: go.wait(5) and write(*a, **k)  # type: ignore[method-assign]
+        _, sink = recorded.start(target)
+        await wire.until(lambda: recorded.audit._batch is not None and recorded.audit._batch.entries)
+        await recorded.session.close()
+        go.set()
+        assert (await sink.failure()).kind is FaultKind.INTERNAL
+        assert server.peers[0].received == b""
+
+
+async def test_a_request_that_cannot_be_made_is_recorded_as_one_that_went_nowhere(
+    wire: Wire, recorded: Recorded
+) -> None:
+    """It has no connection."""
+    target = wire.sovereign_target(1, cidrs=("nonsense",))
+    _, sink = recorded.start(target)
+    await sink.failure()
+    await recorded.written(wire, 1)
+    assert recorded.of("unreached")[0]["fault"] == "internal"
