@@ -8,13 +8,14 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
-from aiohttp import http_parser
+from aiohttp import http_parser, web
 
 from hybridproxy.app import StartError, Worker, check_parts, make_running
 from hybridproxy.config.load import load
 from hybridproxy.config.mistakes import ConfigError
 from hybridproxy.model.fault import Verdict
 from hybridproxy.resilience.breaker import Outcome, Signal
+from tests.support.audits import verified
 
 CONFIG = """
 listen: {host: 127.0.0.1, port: 0}
@@ -188,4 +189,59 @@ async def test_stopping_an_idle_worker_takes_no_time(worker: Worker, log: Path) 
     assert [orjson.loads(line)["event"] for line in log.read_bytes().splitlines()] == [
         "server.started",
         "server.draining",
+    ]
+
+
+# ---- the audit log ----
+
+
+async def test_a_key_that_is_none_is_not_started_on(file: Path) -> None:
+    """It says which option to correct, and nothing of what is in the file."""
+    (file.parent / "k").write_text("secret words")
+    file.write_text(file.read_text() + "audit: {path: audit, key: k}\n")
+    with pytest.raises(StartError, match=r"audit\.key: .* holds no private key") as raised:
+        Worker(file, load(file, os.environ), 1)
+    assert "secret words" not in str(raised.value)
+
+
+async def test_a_folder_that_cannot_be_made_is_not_started_on(file: Path) -> None:
+    """Something came into its place since the configuration was checked."""
+    file.write_text(file.read_text() + "audit: {path: audit, key: k}\n")
+    made = Worker(file, load(file, os.environ), 1)
+    (file.parent / "audit").touch()
+    with pytest.raises(StartError, match=r"File exists.*audit\.path"):
+        await made.start()
+    await made.close()
+
+
+async def test_heads_are_posted_to_a_url(file: Path, log: Path) -> None:
+    """At the start and at the end; a configuration that changes the log is told to need a restart."""
+    heads: list[bytes] = []
+
+    async def take(request: web.Request) -> web.Response:
+        heads.extend((await request.read()).splitlines(keepends=True))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/heads", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    text = file.read_text()
+    file.write_text(text + f'audit: {{path: audit, anchor: "http://127.0.0.1:{runner.addresses[0][1]}/heads"}}\n')
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    made = Worker(file, load(file, os.environ), fd)
+    await made.start()
+    assert b"hybridproxy_audit_anchored_heads" in made.metrics.render()
+    file.write_text(text)
+    assert await made.reload() == []
+    await made.close()
+    await runner.cleanup()
+    os.close(fd)
+    assert len(heads) == 2
+    proof = verified(file.parent / "audit", heads)
+    assert proof.sound
+    assert proof.chains[0].unproven == 0
+    assert [e["needs_restart"] for e in map(orjson.loads, log.read_bytes().splitlines()) if "needs_restart" in e] == [
+        True
     ]

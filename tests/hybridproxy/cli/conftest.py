@@ -40,10 +40,10 @@ models:
   only-us: {{family: qwen3, served_by: {{us: small}}}}
 routes:
   default: {{regions: {{asia: [sg, us], china: [], default: [us]}}}}
+audit: {{path: audit}}
 tenants:
   shop: {{keys: ["sha256:{hashlib.sha256(SHOP.encode()).hexdigest()}"], route: default, models: ["*"]}}
   bank: {{keys: ["sha256:{"51" * 32}"], residency: vpc}}
-audit: {{path: audit}}
 """
 
 
