@@ -15,7 +15,7 @@ from hybridproxy.gateway.outgoing import outgoing_request
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.backend import Backend, SovereignBackend, Trust
 from hybridproxy.model.call import Call, Operation
-from hybridproxy.model.fault import Fault, Verdict
+from hybridproxy.model.fault import Fault, Source, Verdict
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
@@ -169,7 +169,6 @@ class Prober:
                 state.ticket and (ours or now - unused_since >= UNUSED) and self._may_send(key, state.passed, ours=ours)
             ):
                 if not await self._send(key, epoch, target):
-                    self._unsuited.add(key)
                     self._not_before[key] = self._now() + self._health.rules.open_for
                     return
                 unused_since = self._now() - UNUSED
@@ -234,7 +233,10 @@ class Prober:
             if not done.done():
                 verdict = Verdict.IGNORED
             self._health.note(key, outcome_of(Signal.START, verdict, fault, epoch=epoch), fault)
-        return verdict is not Verdict.IGNORED
+        told = verdict is not Verdict.IGNORED
+        if not told and fault is not None and fault.facts.source is not Source.US:
+            self._unsuited.add(key)
+        return told
 
 
 def _call(operation: Operation) -> Call:

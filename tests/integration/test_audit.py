@@ -189,6 +189,25 @@ async def test_a_probe_of_ours_in_the_vpc_is_marked(tmp_path: Path) -> None:
     assert (probes[0]["sovereign"], "tenant" in probes[0]) == (True, False)
 
 
+async def test_a_log_that_fails_says_nothing_of_the_backend_that_is_probed(tmp_path: Path) -> None:
+    """Once it works again the backend comes back by probes of ours, and no caller's call is one."""
+    async with running(tmp_path, audit=AUDIT, open_for="100ms", open_max="100ms") as stack:
+        stack.sim("vllm").behave({"fault": {"kind": "status", "status": 500}})
+        while not stack.worker.health.out():
+            await ask(stack)
+        stack.sim("vllm").behave({})
+        segments = log_of(stack)._segments
+        write, sent = segments.write, stack.worker.prober.sent
+
+        def full(*_: Any, **__: Any) -> float:
+            raise OSError(28, "No space left on device")
+
+        segments.write = full  # type: ignore[method-assign]
+        await stack.until(lambda: stack.worker.prober.sent >= sent + 2, 10)
+        segments.write = write  # type: ignore[method-assign]
+        await stack.until(lambda: not stack.worker.health.out(), 10)
+
+
 # ---- what waits ----
 
 

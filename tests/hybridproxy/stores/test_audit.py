@@ -408,3 +408,23 @@ async def test_an_end_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, key: S
 async def test_a_record_alone_can_be_put(setup: Setup) -> None:
     """What is put without waiting gives nothing to wait for."""
     assert setup.audit.put(Entry({"kind": "policy", "policy": "x"})) is None
+
+
+async def test_a_start_on_a_full_disk_is_made_up_for(
+    tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits is refused meanwhile; the chain begins as soon as there is room, without a caller's help."""
+    monkeypatch.setattr(module, "HEAD_SECONDS", 0.01)
+    setup = Setup(tmp_path, key)
+    setup.disk.error = OSError(28, "No space left on device")
+    setup.audit.start()
+    await until(lambda: setup.audit.failing)
+    durable = intend(setup)[1]
+    assert durable is not None
+    with pytest.raises(AuditError):
+        await durable
+    setup.disk.error = None
+    await until(lambda: not setup.audit.failing)
+    await setup.audit.close()
+    assert setup.kinds()[:3] == ["begin", "lost", "head"]
+    assert setup.proof().sound
