@@ -269,6 +269,7 @@ class Audit:
         if self._head_due or start is not None or state.seq - chain.headed >= HEAD_RECORDS:
             state, head = form.append(state, {"kind": form.HEAD, "at": now, "boot": chain.boot}, self._key.sign)
             lines.append(head)
+        self._head_due = False
         data = b"".join(lines)
         after = _Chain(
             chain.boot, chain.began, chain.segment, chain.opened, chain.size + len(data), state,
@@ -327,10 +328,8 @@ class Audit:
         self._chain = batch.chain
         self._unreported -= batch.lost
         self.records += len(batch.entries)
-        if batch.head is not None:
-            self._head_due = False
-            if self._heads is not None:
-                self._heads.send(batch.head)
+        if batch.head is not None and self._heads is not None:
+            self._heads.send(batch.head)
         for entry in batch.entries:
             entry.record.clear()  # a stream may last long, and its outcome needs only the number
             if entry.waiter is not None and not entry.waiter.done():
@@ -347,7 +346,6 @@ class Audit:
             state = chain.state
             self._after = {"boot": chain.boot, "seq": state.seq - 1, "hash": state.hash.hex(), "torn": True}
             self._chain = None
-        self._head_due = False
         self._sign_later()  # and so find out, without a caller's help, whether it works again
         self._fail(batch.entries, error.strerror or type(error).__name__)
 

@@ -73,7 +73,8 @@ class _Network:
         return await pool.check(target.backend.id, target.timeouts.connect)
 
     def _record(self, exchange: Exchange, request: UpstreamRequest, way: Way) -> None:
-        if self._audit is not None:
+        # without a body there is nothing that could be carried out: an engine's metrics, asked for once a second
+        if self._audit is not None and request.body:
             exchange.trail = self._audit.trail(request.origin, way)
 
     def _way(self, target: Target[Backend] | Target[SovereignBackend]) -> Way:

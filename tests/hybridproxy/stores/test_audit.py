@@ -428,3 +428,15 @@ async def test_a_start_on_a_full_disk_is_made_up_for(
     await setup.audit.close()
     assert setup.kinds()[:3] == ["begin", "lost", "head"]
     assert setup.proof().sound
+
+
+async def test_an_end_that_comes_while_a_head_is_written_has_its_own(tmp_path: Path, key: SigningKey) -> None:
+    """What is signed already does not vouch for what comes after it."""
+    setup = Setup(tmp_path, key)
+    setup.disk.go.clear()
+    setup.audit.start()
+    closing = asyncio.create_task(setup.audit.close())
+    await asyncio.sleep(0)
+    setup.disk.go.set()
+    await closing
+    assert setup.kinds() == ["begin", "head", "end", "head"]

@@ -576,3 +576,13 @@ async def test_a_request_that_cannot_be_made_is_recorded_as_one_that_went_nowher
     await sink.failure()
     await recorded.written(wire, 1)
     assert recorded.of("unreached")[0]["fault"] == "internal"
+
+
+async def test_what_has_no_body_carries_nothing_and_is_not_recorded(wire: Wire, recorded: Recorded) -> None:
+    """An engine's metrics: asked for each second, whatever the disk does."""
+    async with RawServer(serves) as server:
+        sink = Recorder()
+        request = UpstreamRequest("/metrics", b"", stream=False, method="GET")
+        recorded.session.start(wire.sovereign_target(server.port), request, sink)
+        assert (await sink.finish()).status == 200
+        assert [r for r in records(recorded.folder) if "id" in r] == []
