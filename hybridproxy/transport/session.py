@@ -190,9 +190,7 @@ class GeneralSession(_Session):
             audit: takes a record of each request, for which nothing waits.
 
         """
-        super().__init__(
-            _Network(Common(sweep, locate_any, refused, max_idle, idle_timeout), audit, sovereign=False)
-        )
+        super().__init__(_Network(Common(sweep, locate_any, refused, max_idle, idle_timeout), audit, sovereign=False))
 
     def start(self, target: Target[Backend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""
