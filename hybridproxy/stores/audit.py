@@ -19,7 +19,6 @@ from hybridproxy.model.value import value
 from hybridproxy.residency import chain as form
 from hybridproxy.residency import records
 from hybridproxy.residency.chain import Record, State, segment_name
-from hybridproxy.residency.records import Origin, Way
 from hybridproxy.stores.segments import Segments
 from hybridproxy.stores.signing import SigningKey
 
@@ -141,10 +140,6 @@ class Audit:
         self._jobs: SimpleQueue[_Batch | None] = SimpleQueue()
 
     # ---- what goes in ----
-
-    def trail(self, origin: Origin | None, way: Way) -> "Trail":
-        """Return what takes the records of one request; those of a sovereign call are waited for."""
-        return Trail(self, origin, way)
 
     def put(self, entry: Entry, *, wait: bool = False) -> asyncio.Future[None] | None:
         """Take a record; with `wait`, return what is done once it is durable, or fails with `AuditError`."""
@@ -377,32 +372,3 @@ class Audit:
         self._head_timer = None
         self._head_due = True
         self._flush()
-
-
-class Trail:
-    """The records of one request: what is meant before its first byte, what became of it at its end."""
-
-    __slots__ = ("_audit", "_intent", "_origin", "_way")
-
-    def __init__(self, audit: Audit, origin: Origin | None, way: Way) -> None:
-        """Record in a log."""
-        self._audit = audit
-        self._origin = origin
-        self._way = way
-        self._intent: Entry | None = None
-
-    def intend(self, peer: str | None, certificate: str | None, *, reused: bool) -> asyncio.Future[None] | None:
-        """Record that the request is about to be sent; what comes back, if anything, has to be done before it is."""
-        record = records.intent(self._origin, self._way, peer=peer, certificate=certificate, reused=reused)
-        entry = self._intent = Entry(record)
-        return self._audit.put(entry, wait=self._way.sovereign)
-
-    def end(self, *, sent: int, received: int, status: int, fault: str) -> None:
-        """Record what became of it."""
-        entry, self._intent = self._intent, None
-        if entry is None:
-            self._audit.put(Entry(records.unreached(self._origin, self._way, fault=fault)))
-            return
-        request = records.PROBE if self._origin is None else self._origin.id
-        record = records.outcome(None, request, sent=sent, received=received, status=status, fault=fault)
-        self._audit.put(Entry(record, entry))

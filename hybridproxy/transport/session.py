@@ -12,6 +12,7 @@ from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
 from hybridproxy.residency.records import Way
 from hybridproxy.stores.audit import Audit
+from hybridproxy.stores.trail import Trail
 from hybridproxy.transport.dial import locate_any, locate_inside
 from hybridproxy.transport.faults import connect_fault
 from hybridproxy.transport.heads import request_head, request_prefix
@@ -75,7 +76,7 @@ class _Network:
     def _record(self, exchange: Exchange, request: UpstreamRequest, way: Way) -> None:
         # without a body there is nothing that could be carried out: an engine's metrics, asked for once a second
         if self._audit is not None and request.body:
-            exchange.trail = self._audit.trail(request.origin, way)
+            exchange.trail = Trail(self._audit, request.origin, way)
 
     def _way(self, target: Target[Backend] | Target[SovereignBackend]) -> Way:
         endpoint = target.endpoint

@@ -14,7 +14,7 @@ from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.value import value
 from hybridproxy.residency.records import Origin
-from hybridproxy.stores.audit import Trail
+from hybridproxy.stores.trail import Trail
 from hybridproxy.transport.faults import lost_fault
 from hybridproxy.transport.response import Headers, ResponseReader
 from hybridproxy.transport.sweep import Sweep

@@ -13,9 +13,10 @@ import pytest
 from hybridproxy.residency.records import Way
 from hybridproxy.residency.verify import Proof
 from hybridproxy.stores import audit as module
-from hybridproxy.stores.audit import Audit, AuditError, Entry, Trail
+from hybridproxy.stores.audit import Audit, AuditError, Entry
 from hybridproxy.stores.segments import Segments, files_in, lines_of
 from hybridproxy.stores.signing import SigningKey, make_key
+from hybridproxy.stores.trail import Trail
 from tests.support.audits import records, verified
 from tests.support.chains import POLICY, VPC, origin
 
@@ -108,7 +109,7 @@ async def setup(tmp_path: Path, key: SigningKey) -> AsyncIterator[Setup]:
 
 def intend(setup: Setup, way: Way = VPC, n: int = 1) -> tuple[Trail, asyncio.Future[None] | None]:
     """Record an intent."""
-    trail = setup.audit.trail(origin(n), way)
+    trail = Trail(setup.audit, origin(n), way)
     return trail, trail.intend("10.0.3.11", None, reused=False)
 
 
@@ -187,7 +188,7 @@ async def test_nobody_waits_for_the_others(setup: Setup) -> None:
 
 async def test_what_was_not_reached_is_recorded_too(setup: Setup) -> None:
     """Without an intent, since nothing was ever going to be sent."""
-    end(setup.audit.trail(None, VPC), fault="connect")
+    end(Trail(setup.audit, None, VPC), fault="connect")
     await setup.written()
     found = records(setup.disk.folder)[-1]
     assert (found["kind"], found["probe"], found["fault"]) == ("unreached", True, "connect")
