@@ -27,13 +27,18 @@ SECRET = {
 
 HARMLESS = {
     "hybridproxy.config.document.Marks.key": "a line and a column",
+    "hybridproxy.config.settings.Audit.key": "the path of a file",
     "hybridproxy.gateway.pipeline.Arrival.body": "what reads it",
     "hybridproxy.model.backend.Tls.key": "the path of a file",
     "hybridproxy.model.fault.KindFacts.text": "words of our own",
     "hybridproxy.providers.provider.Continues.body": "fields of our own",
+    "hybridproxy.residency.chain.Line.body": "a record, which holds no content",
+    "hybridproxy.residency.verify.Part.key": "a public key",
+    "hybridproxy.residency.verify._Chain.key": "a public key",
     "hybridproxy.routing.cluster.Place.key": "a name under which health is kept",
     "hybridproxy.routing.ways.Way.keys": "names under which health is kept",
     "hybridproxy.stores.memory.Change.key": "the same",
+    "hybridproxy.stores.audit._Batch.data": "records, which hold no content",
     "hybridproxy.stores.marks.Mark.key": "the same",
     "hybridproxy.stores.rights.Wish.answer": "a number",
 }
