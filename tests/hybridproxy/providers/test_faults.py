@@ -278,7 +278,7 @@ def test_no_key_passes(before: str, separator: str, key: str, after: str) -> Non
 def test_no_ip_address_passes(before: str, separator: str, address: Any, more: str, after: str) -> None:
     """The network behind the proxy is nobody's business, in either version's notation."""
     message = told(before, separator, str(address) + more, after)
-    assert str(address) not in message
+    assert str(address) not in message or str(address) == "::"  # as punctuation it names nobody
     for word in message.replace(HIDDEN, " ").replace("/", " ").replace("[", " ").split():
         with pytest.raises(ValueError, match="does not appear"):
             ipaddress.ip_address(word.strip("'\"(),=."))
