@@ -11,6 +11,7 @@ what can be checked over all of them. `after` in a chain's first record names a 
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import field
 from typing import Any, Final
 
 import orjson
@@ -55,8 +56,8 @@ class Line:
 
     hash: bytes
     signature: bytes
-    body: bytes
-    record: Record | None
+    body: bytes = field(repr=False)
+    record: Record | None = field(repr=False)
 
 
 def append(state: State, record: Record, sign: Sign | None = None) -> tuple[State, bytes]:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
@@ -53,7 +53,7 @@ class Heads(Protocol):
 class Entry:
     """A record on its way. `of` is the intent whose outcome it is; `seq` is its number once it has one."""
 
-    record: Record
+    record: Record = field(repr=False)
     of: "Entry | None" = None
     waiter: asyncio.Future[None] | None = None
     seq: int | None = None
@@ -78,7 +78,7 @@ class _Batch:
 
     chain: _Chain
     entries: list[Entry]
-    data: bytes
+    data: bytes = field(repr=False)
     name: str | None
     sync: bool
     head: bytes | None
