@@ -127,13 +127,15 @@ def append_to(path: Path, data: bytes) -> None:
     """
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
     try:
-        size = os.fstat(fd).st_size
+        size, written = os.fstat(fd).st_size, 0
         try:
-            _write(fd, data)
+            while written < len(data):
+                written += os.write(fd, data[written:])
             os.fsync(fd)
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(fd, size)
+                if os.fstat(fd).st_size == size + written:  # else another process has appended since
+                    os.ftruncate(fd, size)
             raise
     finally:
         os.close(fd)

@@ -1,6 +1,7 @@
 """Ed25519, by `cryptography`: the key that signs the audit log's heads."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -58,17 +59,18 @@ def make_key(path: Path) -> SigningKey:
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    made = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            try:
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(fd)
-            except OSError:
-                path.unlink()
-                raise
+            os.link(made, path)  # whole, or not at all, and never over another one
+        finally:
+            made.unlink()
     except OSError as error:
         raise KeyFileError(f"the key {path} cannot be written ({error.strerror})") from None
     return SigningKey(key)
@@ -81,7 +83,13 @@ def key_at(path: Path) -> SigningKey:
         KeyFileError: it cannot be used, or not be made.
 
     """
-    return load_key(path) if path.exists() else make_key(path)
+    if not path.exists():
+        try:
+            return make_key(path)
+        except KeyFileError:
+            if not path.exists():  # else another process of this installation was quicker
+                raise
+    return load_key(path)
 
 
 def is_signature(public: bytes, signature: bytes, message: bytes) -> bool:

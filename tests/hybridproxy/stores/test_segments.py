@@ -160,3 +160,18 @@ def test_an_anchor_takes_lines_whole_or_not_at_all(tmp_path: Path) -> None:
     append_to(path, b"three\n")
     assert path.read_bytes() == b"one\nthree\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_an_anchor_that_others_append_to_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their lines came meanwhile."""
+    path = tmp_path / "heads"
+
+    def fail(_fd: int) -> None:
+        with path.open("ab") as file:
+            file.write(b"theirs\n")
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        append_to(path, b"ours\n")
+    assert path.read_bytes() == b"ours\ntheirs\n"

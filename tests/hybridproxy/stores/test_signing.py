@@ -2,6 +2,7 @@
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,18 @@ def test_a_key_that_cannot_be_written_is_not_half_there(tmp_path: Path, monkeypa
     with pytest.raises(KeyFileError, match="No space left"):
         make_key(tmp_path / "k")
     assert not (tmp_path / "k").exists()
+
+
+def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
+    """Two planes of one installation: the first one makes it, and nobody reads half of it."""
+    with ThreadPoolExecutor(8) as pool:
+        found = {key.public for key in pool.map(key_at, [tmp_path / "k"] * 40)}
+    assert len(found) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["k"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    """There is no key, and none can be made."""
+    (tmp_path / "file").touch()
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        key_at(tmp_path / "file" / "k")
