@@ -19,8 +19,11 @@ CONTROL_FIELDS = frozenset(
     {
         "api_base", "api_key", "api_version", "base_url", "callback_url", "extra_body", "extra_headers", "extra_query",
         "fallbacks", "models", "organization", "plugins", "provider", "route", "transforms", "webhook",
-        # of vLLM and SGLang: whose cache a call may use, where caches are fetched from, what comes first, who is who
-        "cache_salt", "extra_key", "kv_transfer_params", "priority", "rid", "routed_dp_rank", "session_params",
+        # of engines: whose cache a call may use, where caches are fetched from, what comes first, who is who, and code
+        "bootstrap_host", "bootstrap_pair_key", "bootstrap_port", "bootstrap_room", "cache_salt",
+        "custom_logit_processor", "data_parallel_rank", "disagg_prefill_dp_rank", "disaggregated_params",
+        "ec_transfer_params", "extra_key", "kv_transfer_params", "lora_path", "priority", "request_id", "rid",
+        "routed_dp_rank", "session_params",
     }
 )  # fmt: skip
 

@@ -5,11 +5,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
+from hybridproxy.model.backend import Tls
 from hybridproxy.model.snapshot import Snapshot
 
-_SECRET = {"credentials", "keys", "memo"}
+_SECRET = {"credentials", "keys", "memo", "salt"}
 _APART = {*_SECRET, "plane", "policy"}
 """What a process has of a policy is no part of it: its records are compared with the proof of the whole."""
 
@@ -17,8 +19,9 @@ _APART = {*_SECRET, "plane", "policy"}
 def policy_hash(snapshot: Snapshot) -> str:
     """Return the SHA-256 of a configuration's policy, in hex: the same for the same policy, whatever order it has.
 
-    Keys and tenants' digests are not in it: who may call is no part of where a call may go. A process of one plane has
-    the hash of the whole.
+    Keys and tenants' digests are not in it: who may call is no part of where a call may go. Of TLS files it has the
+    names without their folders. A process of one plane has the hash of the whole, unless it does not read a third
+    party's address, because that is a `${NAME}`: then it has one of its own.
     """
     if snapshot.policy is not None:
         return snapshot.policy
@@ -37,6 +40,9 @@ def _plain(part: Any) -> Any:
         return [_plain(inner) for inner in part]
     if isinstance(part, Enum):
         return part.value
+    if isinstance(part, Tls):
+        files = [None if file is None else PurePath(file).name for file in (part.ca, part.cert, part.key)]
+        return [*files, part.name]
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         fields = [field.name for field in dataclasses.fields(part) if field.name not in _SECRET]
         return {name: _plain(getattr(part, name)) for name in fields}

@@ -1,6 +1,7 @@
 """The proof that no way leads where a tenant's residency does not allow: every case is planned, and each plan judged.
 
-A case is a kind of tenant, a place the caller is in, a model, what the call needs, and which backends are out. It goes
+A case is a kind of tenant, a place the caller is in, a model, what the call needs, and which backends are out; and for
+ordinary tenants the same with a call that demands the VPC. It goes
 through the very `plan` that serves calls. What comes out is judged here once more, from the configuration's own words
 and not by the gate: whether the machines, the networks and the sites are those that were demanded. Besides, whoever is
 in a plan with some backends out has to be in the plan with all of them: failures only remove.
@@ -147,6 +148,8 @@ class _Prover:
             for name, tenant in _users(self.snapshot, tenants):
                 for where in self._places(kind[3]):
                     self._prove(kind, tenant, name, *where)
+                if not tenant.sovereign:
+                    self._prove(kind, tenant, name, kind[3], None, demands=Residency(vpc=True))
             step(done + 1, len(kinds))
         sizes = {kind: len(tenants) for kind, tenants in kinds.items()}
         ways = [
@@ -171,8 +174,17 @@ class _Prover:
             yield None, None
             yield None, MAINLAND
 
-    def _prove(self, kind: Kind, tenant: Tenant, name: str, region: str | None, country: str | None) -> None:
-        caller = Caller(tenant, Location(country, None, "override" if country else "unknown", "none"), region)
+    def _prove(
+        self,
+        kind: Kind,
+        tenant: Tenant,
+        name: str,
+        region: str | None,
+        country: str | None,
+        demands: Residency | None = None,
+    ) -> None:
+        location = Location(country, None, "override" if country else "unknown", "none")
+        caller = Caller(tenant, location, region, demands)
         seen: set[frozenset[str]] = set()
         for call in _calls(name) if self.failures else _plain_calls(name):
             whole = self._planned(call, caller, HEALTHY)
@@ -234,7 +246,8 @@ class _Prover:
                 why = "is asked at an endpoint, or with a key, of another"
             if why is not None:
                 self._violates(call, caller, out, backend.id, why)
-            self.open.setdefault((caller.residency, backend.id), (set(), backend))[0].add(kind)
+            if caller.demands is None:
+                self.open.setdefault((caller.residency, backend.id), (set(), backend))[0].add(kind)
 
     def _violates(self, call: Call, caller: Caller, out: tuple[str, ...], backend: str, why: str) -> None:
         needs = ", ".join(
@@ -295,13 +308,25 @@ def described(demand: Residency) -> str:
 
 
 def _users(snapshot: Snapshot, tenants: Iterable[Tenant]) -> Iterator[tuple[str, Tenant]]:
-    """Give each model by a name callers use, with a tenant of a kind that may use it."""
+    """Give each model by a name callers use, with a tenant of a kind that may use it.
+
+    A model with a `*` has as many names as anybody can think of: those that tenants' rights spell out, and one for each
+    way in which a right and the model meet.
+    """
     rights: Mapping[tuple[str, ...], Tenant] = {tenant.models: tenant for tenant in tenants}
+    words = {right.replace("*", "x") for models in rights for right in models}
+    given: set[str] = set()
     for pattern in snapshot.models:
-        name = pattern.replace("*", "x")
-        found = next((tenant for tenant in rights.values() if gate.may_use(tenant, name)), None)
-        if found is not None:
-            yield name, found
+        names = [pattern]
+        if "*" in pattern:
+            names = [pattern.replace("*", "x")]
+            names += [name for word in sorted(words) for name in (word, pattern.replace("*", word))]
+            names = [name for name in names if gate.starred(pattern, name) is not None]
+        for name in names:
+            found = next((tenant for tenant in rights.values() if gate.may_use(tenant, name)), None)
+            if found is not None and name not in given:
+                given.add(name)
+                yield name, found
 
 
 def _calls(name: str) -> Iterator[Call]:

@@ -54,7 +54,7 @@ class Report:
         self._tenant = tenant
         self._since = since
         self._until = until
-        self._open: dict[int, Sum] = {}
+        self._open: dict[int, tuple[Sum, Any]] = {}
 
     def next_chain(self) -> None:
         """Say that the records to come are another chain's."""
@@ -74,12 +74,14 @@ class Report:
                 found.unsent += 1
             else:
                 found.open += 1
-                self._open[record["seq"]] = found
+                self._open[record["seq"]] = found, record.get("id")
 
     def _end(self, record: Record) -> None:
-        found = self._open.pop(_number(record, "of", -1), None)
-        if found is None:
+        number = _number(record, "of", -1)
+        found, request = self._open.get(number, (None, None))
+        if found is None or record.get("id") != request:
             return
+        del self._open[number]
         sent = _number(record, "sent")
         found.open -= 1
         found.sent += sent

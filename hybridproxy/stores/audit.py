@@ -28,7 +28,9 @@ HEAD_RECORDS: Final = 1000
 STALLED: Final = 2.0
 """Seconds after which a disk that does not answer is told of."""
 
-MAX_WAITING: Final = 20_000
+MAX_WAITING, MAX_UNWAITED = 20_000, 10_000
+"""Records that wait for the disk; the second half is kept for those that somebody waits for."""
+
 MAX_BATCH: Final = 256
 """Records of one write: their hashes are made on the event loop, in about two milliseconds."""
 
@@ -51,12 +53,13 @@ class Heads(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A record on its way. `of` is the intent whose outcome it is; `seq` is its number once it has one."""
+    """A record on its way. `of` is the intent whose outcome it is; `seq` is its number, once it has one, in `boot`."""
 
     record: Record = field(repr=False)
     of: "Entry | None" = None
     waiter: asyncio.Future[None] | None = None
     seq: int | None = None
+    boot: str = ""
 
 
 @value
@@ -145,7 +148,7 @@ class Audit:
         """Take a record; with `wait`, return what is done once it is durable, or fails with `AuditError`."""
         entry.record["at"] = self._now()
         waiter = entry.waiter = self._loop.create_future() if wait else None
-        if len(self._queue) >= MAX_WAITING or self._closed:
+        if len(self._queue) >= (MAX_WAITING if wait else MAX_UNWAITED) or self._closed:
             self._fail([entry], "too many records wait for the disk" if not self._closed else "it is closed")
             return waiter
         self._queue.append(entry)
@@ -252,9 +255,10 @@ class Audit:
         sync = start is not None
         for entry in entries:
             if entry.of is not None:
-                entry.record["of"] = entry.of.seq
+                same = entry.of.boot == chain.boot  # a number means nothing in another chain
+                entry.record["of"] = entry.of.seq if same else None
                 entry.of = None
-            entry.seq = state.seq
+            entry.seq, entry.boot = state.seq, chain.boot
             if entry.waiter is not None:
                 self._waited_for -= 1
                 sync = True
@@ -345,7 +349,7 @@ class Audit:
         self._fail(batch.entries, error.strerror or type(error).__name__)
 
     def _fail(self, entries: list[Entry], why: str) -> None:
-        """Give records up: they are not, and never were, in the chain."""
+        """Give records up: nobody may rely on them. A write in doubt can have left them in a file that is closed."""
         self.dropped += len(entries)
         self._unreported += len(entries)
         for entry in entries:

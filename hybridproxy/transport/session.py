@@ -110,7 +110,7 @@ class _Network:
         self._lanes.clear()
         self.common.contexts.forget_files()
         self.common.resolver.forget()
-        for key in [key for key in self._pools if key not in keys]:
+        for key in [key for key in self._pools if key not in keys or _has_files(key)]:
             self._pools.pop(key).retire()
 
     async def close(self) -> None:
@@ -125,6 +125,11 @@ class _Network:
         for connection in list(self.common.connections):
             connection.transport.abort()  # those on their way out already, too
         await self.common.emptied()
+
+
+def _has_files(key: PoolKey) -> bool:
+    """Return whether connections were made by files that may hold something else by now."""
+    return bool(key.tls.ca or key.tls.cert)
 
 
 class _Session:
@@ -158,7 +163,8 @@ class _Session:
     def retain(self, keys: Collection[PoolKey]) -> None:
         """Keep connections for these keys only (see `pool_keys`); exchanges under way come to their end.
 
-        To be called after a new configuration: CA files are read anew, and old keys are forgotten.
+        To be called after a new configuration: the files of TLS are read anew, so connections made by them are not
+        used again, and old keys are forgotten.
         """
         self._network.retain(keys)
 

@@ -184,10 +184,13 @@ async def test_tenants_share_no_prefix_cache(tmp_path: Path) -> None:
 
 
 async def test_a_callers_own_salt_never_passes(tmp_path: Path) -> None:
-    """Nor anything else by which it could use another's cache, or come before others."""
+    """Nor anything else by which it could use another's cache, send one elsewhere, or come before others."""
     fields: dict[str, Any] = {
         "cache_salt": "guessed", "extra_key": "x", "rid": "r", "session_params": {"id": "s"}, "routed_dp_rank": 1,
         "kv_transfer_params": {"remote_host": "10.0.0.9"}, "priority": -5,
+        "bootstrap_host": "203.0.113.9", "bootstrap_port": 8998, "bootstrap_room": 1, "data_parallel_rank": 1,
+        "disaggregated_params": {"encoded_opaque_state": "x"}, "ec_transfer_params": {}, "lora_path": "http://203.0.113.9",
+        "custom_logit_processor": "code",
     }  # fmt: skip
     async with cluster(tmp_path, 1) as stack:
         await answered(stack, await opening("hi"))

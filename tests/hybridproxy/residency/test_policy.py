@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hybridproxy.model.backend import Tls
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Snapshot, Tenant
@@ -52,3 +53,15 @@ def test_a_process_of_one_plane_has_the_hash_of_the_whole() -> None:
     assert policy_hash(part) == policy_hash(whole)
     assert policy_hash(dataclasses.replace(whole, plane=Plane.GENERAL)) == policy_hash(whole)
     assert policy_hash(dataclasses.replace(part, policy=None)) != policy_hash(whole)
+
+
+def test_neither_a_new_key_nor_another_folder_is_another_policy() -> None:
+    """The salt of a tenant's caches comes from its key, and a path depends on where a process was started."""
+
+    def of(salt: str, folder: str, ca: str = "ca.pem") -> str:
+        tls = Tls(ca=f"{folder}{ca}", name="vllm", cert=f"{folder}me.pem", key=f"{folder}key.pem")
+        tenant = Tenant("shop", "default", salt=salt)
+        return policy_hash(made(tenants={"shop": tenant}, backends={"a": dataclasses.replace(backend("a"), tls=tls)}))
+
+    assert of("one", "/etc/hybridproxy/") == of("other", "")
+    assert of("one", "", "another.pem") != of("one", "")

@@ -81,7 +81,8 @@ def test_every_combination_of_failures_is_gone_through() -> None:
     tenant = dataclasses.replace(SHOP, models=("qwen",), region="asia")
     made = config(tenant, regions=alone, more=[backend("c")])
     places = 2  # with a country that rules say nothing of, and from mainland China
-    assert proved(made).cases == places * (len(list(_calls("qwen"))) + 7)
+    calls, raised = len(list(_calls("qwen"))), 1  # the VPC alone is left of a call that demands it: in or out
+    assert proved(made).cases == places * (calls + 7) + calls + raised
 
 
 def test_too_many_backends_are_sampled_and_it_says_so() -> None:
@@ -172,6 +173,22 @@ def test_a_plan_that_adds_where_others_fail_is_found(monkeypatch: pytest.MonkeyP
     assert {violation.case.out for violation in found.violations} == {("b",)}
     added = {v.backend for v in found.violations if v.why == "is in the plan only because others are out"}
     assert added == {"a", "b", "vpc"}
+
+
+def test_a_model_with_a_star_is_proved_by_the_names_that_are_called() -> None:
+    """A right that names one of them, or has a star elsewhere: no tenant goes without a case."""
+    for rights in (("m-7b",), ("*7b",), ("m*",), ("m-7*",)):
+        tenant = dataclasses.replace(SHOP, models=rights)
+        found = proved(config(tenant))
+        assert found.cases > 0, rights
+        assert {way.backend for way in found.ways} == {"a", "vpc"}, rights
+
+
+def test_a_call_that_demands_the_vpc_is_proved_for_everybody() -> None:
+    """An ordinary tenant's may: it must not find a VPC that is none."""
+    inside = dataclasses.replace(VPC, allow_cidrs=())
+    (violation,) = proved(config(SHOP, inside=inside)).violations
+    assert (violation.backend, violation.why) == ("vpc", "has no allow_cidrs")
 
 
 def test_a_tenants_rights_are_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:

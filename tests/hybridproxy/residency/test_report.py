@@ -20,7 +20,7 @@ def sent(seq: int, at: int, *, tenant: str = "bank", peer: str = "10.0.3.11") ->
 
 def ended(of: int | None, *, sent: int = 10) -> dict[str, Any]:
     """Make an outcome's record."""
-    return outcome(of, "r", sent=sent, received=20, status=200, fault="")
+    return outcome(of, f"req_{of or 0:04d}", sent=sent, received=20, status=200, fault="")
 
 
 def test_calls_are_summed_up_by_where_they_went() -> None:
@@ -62,6 +62,16 @@ def test_numbers_of_another_chain_are_others() -> None:
     summed.next_chain()
     summed.take(ended(1))
     assert summed.places[INSIDE] == Sum(calls=1, open=1, first=100, last=100)
+
+
+def test_the_end_of_another_request_is_no_end_of_this_one() -> None:
+    """Whatever number it bears: it says whose it is."""
+    summed = Report("bank", 0, 1000)
+    summed.take(sent(1, 100))
+    summed.take(ended(1) | {"id": "req_0002"})
+    assert summed.places[INSIDE] == Sum(calls=1, open=1, first=100, last=100)
+    summed.take(ended(1))
+    assert summed.places[INSIDE] == Sum(calls=1, sent=10, received=20, first=100, last=100)
 
 
 def test_places_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

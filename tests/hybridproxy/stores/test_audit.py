@@ -285,6 +285,24 @@ async def test_after_a_write_in_doubt_a_new_chain_begins(setup: Setup) -> None:
     assert setup.proof().sound
 
 
+async def test_an_outcome_in_another_chain_than_its_intent_names_no_number(setup: Setup) -> None:
+    """Or it would be another request's: numbers begin anew."""
+    trail = await recorded(setup)
+    setup.disk.error, setup.disk.breaks = OSError(5, "Input/output error"), True
+    _, durable = intend(setup, n=2)
+    assert durable is not None
+    with pytest.raises(AuditError, match="Input/output"):
+        await durable
+    setup.disk.error = None
+    again = await recorded(setup)
+    for one in (trail, again):
+        one.end(sent=10, received=20, status=200, fault="")
+    await setup.written()
+    outcomes = [record for record in records(setup.disk.folder) if record["kind"] == "outcome"]
+    intents = [record for record in records(setup.disk.folder) if record["kind"] == "intent"]
+    assert [record["of"] for record in outcomes] == [None, intents[-1]["seq"]]
+
+
 async def test_a_disk_that_hangs_is_told(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     """And so is its return. Who gave up waiting does no harm."""
     monkeypatch.setattr(module, "STALLED", 0.01)
@@ -300,16 +318,23 @@ async def test_a_disk_that_hangs_is_told(setup: Setup, monkeypatch: pytest.Monke
 
 
 async def test_what_waits_is_bounded(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes then is refused at once, or counted."""
+    """Who comes then is refused at once, or counted; and a part is kept for those who would be refused."""
+    monkeypatch.setattr(module, "MAX_UNWAITED", 1)
     monkeypatch.setattr(module, "MAX_WAITING", 2)
     setup.disk.go.clear()
-    trails = [intend(setup, GENERAL)[0] for _ in range(3)]
-    _, durable = intend(setup)
-    assert durable is not None
-    with pytest.raises(AuditError, match="too many"):
-        await durable
+    intend(setup)  # the one that is being written
+    await until(lambda: setup.audit._batch is not None)
+    for _ in range(3):
+        intend(setup, GENERAL)
     assert setup.audit.dropped == 2
-    assert len(trails) == 3
+    _, kept = intend(setup)
+    _, refused = intend(setup)
+    assert kept is not None
+    assert refused is not None
+    with pytest.raises(AuditError, match="too many"):
+        await refused
+    setup.disk.go.set()
+    await kept
 
 
 async def test_a_long_queue_goes_out_in_parts(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

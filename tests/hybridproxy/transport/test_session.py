@@ -460,6 +460,21 @@ async def test_a_new_configuration_reads_ca_files_anew(
         assert (await wire.call(target)).ended
 
 
+async def test_a_connection_made_by_a_file_that_was_exchanged_is_not_used_again(
+    wire: Wire, authority: Authority, tmp_path: Path
+) -> None:
+    """Whoever takes an authority out of service wants it out: what it vouched for may not live on."""
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(Path(authority.ca).read_bytes())
+    async with RawServer(serves, authority.server("vllm.internal")) as server:
+        target = secure(wire, server, str(ca))
+        assert (await wire.call(target)).ended
+        wire.general.retain(pool_keys(target.backend))
+        await server.peers[0].gone()
+        assert (await wire.call(target)).ended
+        assert len(server.peers) == 2
+
+
 async def test_many_credentials_are_no_leak(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prepared heads are bounded in number; requests go on as before."""
     monkeypatch.setattr(session, "MAX_LANES", 3)
