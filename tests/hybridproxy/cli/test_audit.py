@@ -141,7 +141,7 @@ def test_a_report_says_where_a_tenants_calls_connected(log: Log, run: Run, tmp_p
     shop = intent(origin(1, tenant_hash("shop")), VPC, peer="10.0.3.12", certificate=None, reused=False)
     lines: list[bytes] = []
     state = log._add(lines, State(), shop | {"at": BEGAN + 500})
-    log._add(lines, state, outcome(0, "r", sent=7, received=8, status=200, fault="") | {"at": BEGAN + 600})
+    log._add(lines, state, outcome(0, "req_0001", sent=7, received=8, status=200, fault="") | {"at": BEGAN + 600})
     (tmp_path / "audit" / "999-cccc-000000.audit").write_bytes(b"".join(lines) + b"half a li")
     (row,) = reported(run, "--tenant", "shop")
     assert row == {
