@@ -2,15 +2,13 @@
 
 import datetime as dt
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, fail, load_config, print_json
+from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, fail, load_config, print_columns, print_json, progress
 
 if TYPE_CHECKING:
     from hybridproxy.config.settings import Audit
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from hybridproxy.residency.verify import Proof
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
-
-PATIENCE: Final = 1.0
-"""Seconds after which a progress bar is shown."""
 
 STEP: Final = 1 << 20
 
@@ -58,7 +53,7 @@ def verify(
             verifier.prepare(next(lines_of(file), b""))
         if anchor is not None:
             verifier.anchor(str(anchor), lines_of(anchor))
-        with _progress("verifying", sum(file.stat().st_size for file in files)) as step:
+        with progress("verifying", sum(file.stat().st_size for file in files)) as step:
             for file in files:
                 verifier.read(file.name, _counted(file, step))
     except OSError as error:
@@ -97,7 +92,7 @@ def report(
     files = _files(_folder(path, config, json=json))
     boot = ""
     try:
-        with _progress("reading", sum(file.stat().st_size for file in files)) as step:
+        with progress("reading", sum(file.stat().st_size for file in files)) as step:
             for file in files:
                 if named(file.name)[0] != boot:
                     boot = named(file.name)[0]
@@ -261,8 +256,8 @@ def _print_rows(tenant: str | None, rows: list[dict[str, Any]]) -> None:
     if not rows:
         print(f"no call{'' if tenant is None else f' of {tenant}'} in that time")
         return
-    table = [("backend", "address", "certificate", "calls", "unsent", "bytes out", "bytes in", "first", "last")]
-    table += [
+    head = ("backend", "address", "certificate", "calls", "unsent", "bytes out", "bytes in", "first", "last")
+    table = [
         (
             row["backend"],
             row["address"] or "(not reached)",
@@ -276,9 +271,7 @@ def _print_rows(tenant: str | None, rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for cells in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    print_columns([head, *table])
 
 
 def _counted(file: Path, step: Callable[[int], None]) -> Iterator[bytes]:
@@ -293,29 +286,3 @@ def _counted(file: Path, step: Callable[[int], None]) -> Iterator[bytes]:
             step(count)
             count = 0
     step(count)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal once it takes longer than a moment."""
-    if not sys.stderr.isatty():
-        yield lambda _count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    began, done = time.monotonic(), 0
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=total)
-
-    def step(count: int) -> None:
-        nonlocal done
-        done += count
-        bar.update(task, completed=done)
-        if not bar.live.is_started and time.monotonic() - began >= PATIENCE:
-            bar.start()
-
-    try:
-        yield step
-    finally:
-        bar.stop()

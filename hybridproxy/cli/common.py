@@ -3,8 +3,11 @@
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Protocol
 
 import typer
 
@@ -18,6 +21,9 @@ FOUND, MISUSE = 1, 2
 
 DEFAULT_FILE: Final = "hybridproxy.yaml"
 
+PATIENCE: Final = 1.0
+"""Seconds after which a progress bar is shown."""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help=f"Configuration file. Default: $HYBRIDPROXY_CONFIG, then ./{DEFAULT_FILE}."),
@@ -27,6 +33,14 @@ OnPlane = Annotated[
     typer.Option("--plane", help="Which calls: those of ordinary tenants, of sovereign ones, or all."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Step(Protocol):
+    """Takes how much more is done, and of how much in all where that was not known before."""
+
+    def __call__(self, more: int, of: int | None = None, /) -> None:
+        """Take it."""
+        ...
 
 
 def config_path(given: Path | None) -> Path:
@@ -75,6 +89,37 @@ def open_database(path: Path | None) -> "CountryDatabase":
 def print_json(value: Any) -> None:
     """Print a result for programs."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Step]:
+    """Show a progress bar on a terminal once it takes longer than a moment; what it gives takes what was done since."""
+    if not sys.stderr.isatty():
+        yield lambda _more, _of=None: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    began = time.monotonic()
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=total)
+
+    def step(more: int, of: int | None = None) -> None:
+        bar.update(task, advance=more, total=of)  # None leaves the total as it is
+        if not bar.live.is_started and time.monotonic() - began >= PATIENCE:
+            bar.start()
+
+    try:
+        yield step
+    finally:
+        bar.stop()
 
 
 def fail(message: str) -> NoReturn:

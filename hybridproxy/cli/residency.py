@@ -1,14 +1,11 @@
 """`hybridproxy residency`."""
 
 import random
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, load_config, print_json
+from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, load_config, print_json, progress
 
 if TYPE_CHECKING:
     from hybridproxy.residency.proof import Proof
@@ -37,8 +34,9 @@ def prove(
     from hybridproxy.residency.proof import prove as prove_all
 
     snapshot = load_config(config, json_output=json).snapshot
-    with _progress() as step:
-        proof = prove_all(snapshot, random.Random(0), step=step)  # noqa: S311 - what is sampled has to be the same again
+    rng = random.Random(0)  # noqa: S311 - what is sampled has to be the same again
+    with progress("proving") as step:
+        proof = prove_all(snapshot, rng, step=lambda _done, of: step(1, of))
     result = _listed(proof, policy_hash(snapshot))
     if json:
         print_json(result)
@@ -87,17 +85,3 @@ def _print(result: dict[str, Any], *, ways: bool) -> None:
     print(f"violations  {len(result['violations'])}")
     for violation in result["violations"]:
         print(f"  {violation}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _of: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("proving", total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)

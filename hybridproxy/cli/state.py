@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from hybridproxy.cli.admin_client import AdminPort
-from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, print_json
+from hybridproxy.cli.common import FOUND, AsJson, ConfigFile, print_columns, print_json
 
 
 def state(config: ConfigFile = None, json: AsJson = False) -> None:
@@ -94,7 +94,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], more: int = 0) ->
     """Print columns as wide as they need to be, and nothing where there is no row."""
     if not rows:
         return
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns([head, *rows])
     print(f"… and {more} more\n" if more else "")

@@ -12,24 +12,10 @@ from hybridproxy.config.values import endpoint
 from hybridproxy.model.backend import Endpoint
 from hybridproxy.model.residency import listed
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.residency.address import CARRYING
 
 Located = Sequence[tuple[KeyPath, Endpoint]]
 """Endpoints that the operator wrote, with their paths."""
-
-_CARRYING: Final = tuple(
-    map(
-        ipaddress.IPv6Network,
-        (
-            "::/96",  # IPv4-compatible, RFC 4291
-            "::ffff:0:0:0/96",  # IPv4-translated, RFC 2765
-            "64:ff9b::/96",  # NAT64, RFC 6052
-            "64:ff9b:1::/48",  # NAT64 inside one network, RFC 8215
-            "2001::/32",  # Teredo, RFC 4380
-            "2002::/16",  # 6to4, RFC 3056
-        ),
-    )
-)
-"""Networks whose addresses carry an IPv4 address: what is sent there comes out at that one, wherever it is."""
 
 _LOOPBACK: Final = ipaddress.IPv6Network("::1/128")
 _PRIVATE: Final = ipaddress.IPv6Network("fc00::/7")
@@ -53,7 +39,7 @@ def _fault_of(network: ipaddress.IPv6Network) -> str:
         return ""
     if network.prefixlen < _WIDEST_PUBLIC and not network.subnet_of(_PRIVATE):
         return f"too wide for a public network: expected a prefix of /{_WIDEST_PUBLIC} or longer"
-    if network != _LOOPBACK and any(network.overlaps(carrying) for carrying in _CARRYING):
+    if network != _LOOPBACK and any(network.overlaps(carrying) for carrying in CARRYING):
         return "its addresses carry IPv4 addresses, to which packets may be sent on: name the machines' own networks"
     return ""
 

@@ -125,3 +125,6 @@ _FORMS: Final[tuple[tuple[Network, Callable[[bytes], list[bytes]]], ...]] = (
         lambda packed: [packed[4:8], bytes(byte ^ 0xFF for byte in packed[12:])],
     ),
 )
+
+CARRYING: Final[tuple[Network, ...]] = tuple(network for network, _ in _FORMS if network.prefixlen < 128)
+"""Networks whose addresses carry an IPv4 address: what is sent there comes out at that one, wherever it is."""

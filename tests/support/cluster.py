@@ -1,15 +1,12 @@
 """A cluster in one process: several simulated engines behind one backend, and the proxy in front of them."""
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from hybridproxy.app import Worker
-from hybridproxy.config.load import load
 from hybridproxy.simulator.server import SimulatorSpec, serve
-from tests.support.stack import BANK, SHOP, SMALL, Stack, digest, variables
+from tests.support.stack import BANK, SHOP, SMALL, Stack, digest, started
 
 CONFIG = """
 listen: {{host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.0/8]}}
@@ -52,19 +49,8 @@ async def cluster(
     file = folder / "hybridproxy.yaml"
     urls = [simulator.url for simulator in simulators.all]
     file.write_text(configuration(urls, provider=provider, more=more, open_for=open_for))
-    log = folder / "log.jsonl"
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        with variables({"ENGINE_KEY": "engine-key"}):
-            worker = Worker(file, load(file, os.environ), fd)
-            await worker.start()
-            stack = Stack(simulators, worker, log)
-            try:
-                yield stack
-            finally:
-                await stack.close()
-    finally:
-        os.close(fd)
+    async with started(file, simulators, {"ENGINE_KEY": "engine-key"}) as stack:
+        yield stack
 
 
 async def answered(stack: Stack, messages: list[dict[str, Any]], key: str = BANK, **more: Any) -> tuple[str, str]:

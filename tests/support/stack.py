@@ -180,12 +180,20 @@ async def running(
     urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
     file = folder / "hybridproxy.yaml"
     file.write_text(CONFIG.format(**values, **urls, shop=digest(SHOP), bank=digest(BANK), small=digest(SMALL)))
-    log = folder / "log.jsonl"
+    async with started(file, simulators, ENVIRON, settings.get("plane", Plane.ALL)) as stack:
+        yield stack
+
+
+@contextlib.asynccontextmanager
+async def started(
+    file: Path, simulators: RunningSimulators, environment: dict[str, str], plane: Plane = Plane.ALL
+) -> AsyncIterator[Stack]:
+    """Start the proxy with a configuration, in front of simulators; its log is written beside that."""
+    log = file.parent / "log.jsonl"
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
-        with contextlib.ExitStack() as environment:
-            environment.enter_context(variables(ENVIRON))
-            worker = Worker(file, load(file, os.environ, settings.get("plane", Plane.ALL)), fd)
+        with variables(environment):
+            worker = Worker(file, load(file, os.environ, plane), fd)
             await worker.start()
             stack = Stack(simulators, worker, log)
             try:

@@ -1,7 +1,6 @@
 """`hybridproxy audit`: what an auditor runs."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,18 +196,6 @@ def test_the_key_is_printed_and_made_only_when_asked(file: Path, run: Run, tmp_p
 
 
 # ---- progress ----
-
-
-def test_a_bar_is_shown_on_a_terminal_when_it_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a second; nothing before, and nothing where nobody looks."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
-    with module._progress("verifying", 10) as step:
-        step(5)
-        step(5)
-    monkeypatch.setattr(module, "PATIENCE", 3600.0)
-    with module._progress("verifying", 10) as step:
-        step(10)
 
 
 def test_bytes_are_counted_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 """Where commands find the configuration, and how they tell that it is wrong."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import Result
+
+from hybridproxy.cli import common
 
 Run = Callable[..., Result]
 
@@ -111,3 +114,15 @@ def test_no_command_prints_a_secret(command: list[str], file: Path, run: Run) ->
     done = run(*command, "--config", file)
     assert done.exit_code == 0
     assert "of-tests" not in done.output
+
+
+def test_a_bar_is_shown_on_a_terminal_when_it_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second; nothing before, and nothing where nobody looks."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(common, "PATIENCE", 0.0)
+    with common.progress("verifying", 10) as step:
+        step(5)
+        step(5)
+    monkeypatch.setattr(common, "PATIENCE", 3600.0)
+    with common.progress("verifying", 10) as step:
+        step(10)
