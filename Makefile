@@ -1,10 +1,10 @@
 # Each target is one script, so a machine without make runs `sh scripts/NAME`.
 # Arguments: make demo ARGS="--help"
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test lint unit acceptance bench lock clean
+.PHONY: help demo demo-real test lint unit acceptance test-engines bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: ## the tour, with simulated upstreams: no key, no account, no cost
 	@sh scripts/demo $(ARGS)
@@ -23,6 +23,9 @@ unit: ## the tests of single modules, or ARGS="tests/geo -k china"
 
 acceptance: ## what it must survive, in full: 45 minutes, or ARGS="B1 R5"
 	@sh scripts/acceptance $(ARGS)
+
+test-engines: ## with real engines on the CPU, vLLM and llama.cpp: 2.5 GB to install, ARGS="-k vllm"
+	@sh scripts/test-engines $(ARGS)
 
 bench: ## hybridproxy beside other proxies, ARGS="--rounds 5"
 	@sh scripts/bench $(ARGS)

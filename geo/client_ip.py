@@ -25,15 +25,13 @@ MAX_CHARACTERS = 8192
 """How much of the header's right end is looked at, over all its lines."""
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105
-# RFC 7239 §4: [ pair ] *( ";" [ pair ] ). Possessive quantifiers, so that no input makes it backtrack.
+# RFC 7239 §4: [ pair ] *( ";" [ pair ] ). Possessive where that saves backtracking, but not around groups: before
+# Python 3.11.5 (Debian 12 has 3.11.2) these do not match what they should (CPython issue 106052).
 _PAIR = re.compile(
-    rf"""[ \t]*+ (?: (?P<name>{_TOKEN}) = (?: (?P<token>{_TOKEN}) | "(?P<quoted>(?:[^"\\]|\\.)*+)" ) )?+
+    rf"""[ \t]*+ (?: (?P<name>{_TOKEN}) = (?: (?P<token>{_TOKEN}) | "(?P<quoted>(?:[^"\\]|\\.)*)" ) )?
     [ \t]*+ (?: ; | \Z )""",
     re.VERBOSE | re.DOTALL,
 )
-# The last element of a list, read backwards: plain characters and quoted strings. Backwards an escaped quote is one
-# with an odd number of backslashes behind it.
-_MIRRORED_ELEMENT = re.compile(r'\A(?:[^",]|"(?:[^"]|"(?=\\(?:\\\\)*+(?!\\)))*+")*+')
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PORT = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]+)")  # RFC 7239 §6: a number or an obfuscated name
 
@@ -114,8 +112,28 @@ def _last_comma(value: str) -> int:
     Read from the right end, which a trusted proxy wrote: read from the left, a quote that a stranger leaves open
     would swallow the proxy's element.
     """
-    mirrored = _MIRRORED_ELEMENT.sub("", value[::-1], count=1)
-    return len(mirrored) - 1 if mirrored.startswith(",") else -1
+    comma, quote = value.rfind(","), value.rfind('"')
+    while comma < quote:
+        begin = _opening_quote(value, quote)
+        if begin < 0:
+            return -1
+        quote = value.rfind('"', 0, begin)
+        if comma > begin:
+            comma = value.rfind(",", 0, begin)
+    return comma
+
+
+def _opening_quote(value: str, closing: int) -> int:
+    """Return where the quoted string that ends there begins, -1 where it does not."""
+    quote = value.rfind('"', 0, closing)
+    while quote > 0:
+        before = quote
+        while before > 0 and value[before - 1] == "\\":
+            before -= 1
+        if (quote - before) % 2 == 0:  # else it is escaped
+            break
+        quote = value.rfind('"', 0, quote)
+    return quote
 
 
 def _forwarded_for(element: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The composition root: the only file that names concrete classes, reads the clocks and listens to signals."""
+"""The composition root: it names concrete classes (as does `building`), reads the clocks and listens to signals."""
 
 import asyncio
 import contextlib
@@ -15,39 +15,44 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import uvloop
-from aiohttp import http_parser, web
+from aiohttp import web
 
-from geo.database import CountryDatabase, DatabaseError
-from geo.locate import Locator
 from hybridproxy.admin.server import AdminError, admin_app
+from hybridproxy.admin.usage import UsageDesk
+from hybridproxy.building import StartError, anchoring, auditing, bookkeeping, check_parts, make_running, today
 from hybridproxy.config.load import load
-from hybridproxy.config.mistakes import ConfigError, Mistake
-from hybridproxy.config.settings import Configuration
+from hybridproxy.config.mistakes import ConfigError
+from hybridproxy.config.settings import Configuration, Settings
 from hybridproxy.gateway.explain import ExplainError, explain
+from hybridproxy.gateway.memory import Memory, affordable
 from hybridproxy.gateway.operator import Operator
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.pipeline import Gateway
 from hybridproxy.gateway.poller import Poller
+from hybridproxy.gateway.pressure import Pressure
 from hybridproxy.gateway.prober import Prober
-from hybridproxy.gateway.running import Running
-from hybridproxy.ingress.connection import AIOHTTP_VERSION, Server
+from hybridproxy.ingress.backlog import Backlog
+from hybridproxy.ingress.connection import Server
 from hybridproxy.ingress.server import Ingress
+from hybridproxy.metering.records import NoLedger
 from hybridproxy.model.facts import CallFacts
-from hybridproxy.residency.policy import policy_hash
 from hybridproxy.resilience.breaker import Phase
 from hybridproxy.routing.readiness import region_is_usable
 from hybridproxy.routing.targets import is_known, other_keys, target_keys
-from hybridproxy.stores.anchor import Anchor, FileSink, HttpSink
-from hybridproxy.stores.audit import Audit
 from hybridproxy.stores.leases import Leases, LocalLeases
+from hybridproxy.stores.ledger import FileLedger
+from hybridproxy.stores.ledger_files import LedgerError
+from hybridproxy.stores.limiters import Limiters
 from hybridproxy.stores.marks import Mark, MarkKind
 from hybridproxy.stores.memory import Change, MemoryHealth
-from hybridproxy.stores.segments import Segments
+from hybridproxy.stores.messages import digest
+from hybridproxy.stores.quotas import Quotas
 from hybridproxy.stores.shared import SharedHealth
-from hybridproxy.stores.signing import KeyFileError, key_at
+from hybridproxy.stores.shares import FleetShares
+from hybridproxy.stores.usage import UsageTeller
 from hybridproxy.tasks import spawn
+from hybridproxy.telemetry.differences import Differences
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log
 from hybridproxy.telemetry.metrics import Metrics
@@ -56,11 +61,10 @@ from hybridproxy.transport.session import GeneralSession, SovereignSession
 from hybridproxy.transport.sweep import Sweep
 
 BACKLOG: Final = 4096
+FIRST_SYNC: Final = 0.5
+"""Seconds to wait before listening for what the fleet knows: shares of limits, and what is used up."""
+
 _PHASE_EVENTS: Final = {Phase.OPEN: "opened", Phase.HALF_OPEN: "half_opened", Phase.CLOSED: "closed"}
-
-
-class StartError(Exception):
-    """The server cannot start; the text says why and what to do."""
 
 
 def run(path: Path, configuration: Configuration) -> None:
@@ -77,28 +81,17 @@ def run(path: Path, configuration: Configuration) -> None:
     uvloop.run(_serve(path, configuration))
 
 
-def check_parts() -> None:
-    """Refuse to start on parts that are known to be unsafe or far too slow.
-
-    Raises:
-        StartError: aiohttp is another version, or came without its C extension.
-
-    """
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise StartError("aiohttp's C parser is not loaded: install its wheel and unset AIOHTTP_NO_EXTENSIONS")
-    if aiohttp.__version__ != AIOHTTP_VERSION:
-        raise StartError(f"aiohttp is {aiohttp.__version__}, this version is made for {AIOHTTP_VERSION}: install that")
-
-
 class _Observers:
     """Tells everyone who wants to know of a finished call."""
 
-    def __init__(self, log: Log, metrics: Metrics) -> None:
+    def __init__(self, log: Log, metrics: Metrics, differences: Differences) -> None:
         self._log = log
         self._metrics = metrics
+        self._differences = differences
 
     def call_finished(self, facts: CallFacts) -> None:
         self._metrics.call_finished(facts)
+        self._differences.call_finished(facts)
         self._log.call_finished(facts)
 
 
@@ -116,33 +109,47 @@ class Worker:
         rng = random.Random()  # noqa: S311 - spreads load, guards nothing
         self.health = MemoryHealth(self.loop.time, time.time, rng.random, configuration.settings.breaker)
         running = make_running(configuration)
-        self.anchor = self._anchoring(configuration)
-        self.audit = self._auditing(configuration, running.policy)
-        self.general = GeneralSession(self.sweep, self._refused, audit=self.audit)
+        self.anchor = anchoring(configuration.settings, self.log.event)
+        self.audit = auditing(configuration.settings, running.policy, self.log.event, self.anchor)
+        self.ledger = bookkeeping(configuration.settings, self.log.event)
+        self.general = GeneralSession(self.sweep, self._refused, audit=self.audit, wall=time.time)
         self.sovereign = SovereignSession(self.sweep, self._refused, audit=self.audit)
         self.metrics = Metrics(self._gauges)
         self.health.listeners.append(self._phase_changed)
         self.health.marks.listeners.append(self._marked)
+        self.quotas = Quotas(self.loop.time, time.time)
+        self.shares: FleetShares | None = None
         parts = Parts(
             sweep=self.sweep,
             health=self.health,
-            observer=_Observers(self.log, self.metrics),
+            observer=_Observers(self.log, self.metrics, Differences(self.loop.time, self.log.event)),
             wall=time.time,
             report=self._report,
             rng=rng,
+            quotas=self.quotas,
+            limiters=Limiters(lambda: 1 if self.shared is None else self.shared.live, log=self.log.event),
+            ledger=NoLedger() if self.ledger is None else self.ledger,
         )
+        self.loads, self.limiters = parts.loads, parts.limiters
         self.gateway = Gateway(running, parts, general=self.general, sovereign=self.sovereign)
-        self.ingress = Ingress(self.gateway, self._ready)
+        listen = configuration.settings.listen
+        self.pressure = Pressure(
+            lambda: self.gateway.in_flight,
+            Memory(),
+            clock=time.monotonic,
+            log=self.log.event,
+            most=affordable(listen.max_calls),
+            late=listen.shed_lag,
+        )
+        self.ingress = Ingress(self.gateway, self._ready, self.pressure)
         self.shared = self._sharing(configuration, rng)
         leases: Leases = LocalLeases(self.health) if self.shared is None else self.shared.rights
         self.prober = Prober(
-            self.health,
+            parts,
             leases,
             lambda: self.gateway.running.snapshot,
             self.general,
             self.sovereign,
-            time.time,
-            partial(self._report, "probe"),
         )
         self.poller = Poller(
             parts.loads,
@@ -152,8 +159,10 @@ class Worker:
             rng,
             partial(self._report, "poll"),
         )
+        self.teller = self._telling(configuration)
         self.data: asyncio.Server | None = None
         self.connections: Server | None = None
+        self.backlog: Backlog | None = None
         self.admin: web.AppRunner | None = None
         self.stopped = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -179,11 +188,27 @@ class Worker:
                 raise StartError(f"the audit log cannot be written ({error.strerror}): correct audit.path") from None
         if self.anchor is not None:
             spawn(self.anchor.run(), "anchor")
+        if self.ledger is not None:
+            try:
+                self.ledger.start()
+            except (OSError, LedgerError) as error:
+                why = error.strerror if isinstance(error, OSError) else str(error)
+                raise StartError(f"the ledger cannot be written ({why}): correct ledger.path") from None
+            try:
+                await self._remember(self.ledger)
+            except OSError as error:
+                raise StartError(f"the ledger cannot be read ({error.strerror}): correct ledger.path") from None
+        if self.shared is not None:
+            if self.shares is not None and self.ledger is not None:
+                self.shares.spender = digest((self.ledger.id,))
+            spawn(self.shared.run(), "redis")
+            await self.shared.begun(FIRST_SYNC)
         self.connections = self.ingress.server()
         with _port(settings.listen.host, settings.listen.port, "listen"):
             self.data = await self.loop.create_server(
                 self.connections, settings.listen.host, settings.listen.port, backlog=BACKLOG, reuse_address=True
             )
+        self.backlog = Backlog(self.connections, [one.fileno() for one in self.data.sockets])
         if settings.admin is not None:
             app = admin_app(
                 token=settings.admin.token,
@@ -191,15 +216,22 @@ class Worker:
                 explain=self._explain,
                 reload=self.reload,
                 operator=self._operator(),
+                usage=UsageDesk(
+                    self.ledger,
+                    settings.redis,
+                    tenants=lambda: self.gateway.running.snapshot.tenants,
+                    wall=time.time,
+                ).answer,
             )
             self.admin = web.AppRunner(app, access_log=None)
             await self.admin.setup()
             with _port(settings.admin.host, settings.admin.port, "admin"):
                 await web.TCPSite(self.admin, settings.admin.host, settings.admin.port).start()
+        self.pressure.start()
         spawn(self.prober.run(), "prober")
         spawn(self.poller.run(), "poller")
-        if self.shared is not None:
-            spawn(self.shared.run(), "redis")
+        if self.teller is not None:
+            spawn(self.teller.run(), "usage")
         self.log.event(
             "server.started", host=settings.listen.host, port=self.port, pid=os.getpid(), plane=self.plane.value
         )
@@ -208,12 +240,18 @@ class Worker:
         """Load the configuration anew: the whole of it or, with a list of the mistakes, nothing."""
         async with self._reloading:
             try:
-                configuration = await asyncio.to_thread(load, self.path, os.environ, self.plane)
+                configuration = await asyncio.to_thread(load, self.path, os.environ, self.plane, today())
                 running = await asyncio.to_thread(make_running, configuration)
             except ConfigError as error:
                 mistakes = [str(mistake) for mistake in error.mistakes]
                 self.log.event("config.refused", mistakes=mistakes[:20], more=max(0, len(mistakes) - 20))
                 return mistakes
+            if self.ledger is not None:  # limits that are new begin with what was spent
+                await self.ledger.flushed()
+                try:
+                    await self._remember(self.ledger)
+                except OSError as error:
+                    self.log.event("budgets.not_restored", reason=error.strerror)
             before = self.gateway.running.settings
             after = running.settings
             self.gateway.running = running
@@ -221,18 +259,25 @@ class Worker:
             if self.audit is not None:
                 self.audit.policy(running.policy)
             self.health.rules = after.breaker
+            self.pressure.most, self.pressure.late = affordable(after.listen.max_calls), after.listen.shed_lag
             self.health.forget(partial(is_known, snapshot))
+            self.quotas.forget(snapshot.tenants.__contains__)
+            self.limiters.retain(snapshot)
             self.general.retain({key for backend in snapshot.backends.values() for key in pool_keys(backend)})
             self.sovereign.retain({key for backend in snapshot.sovereign.values() for key in pool_keys(backend)})
-            restart = (before.listen.host, before.listen.port, before.admin, before.redis, before.audit) != (
-                after.listen.host,
-                after.listen.port,
-                after.admin,
-                after.redis,
-                after.audit,
-            )
+            restart = _fixed(before) != _fixed(after)
             self.log.event("config.reloaded", needs_restart=restart)
             return []
+
+    async def _remember(self, ledger: FileLedger) -> None:
+        """Let budgets go on with what the ledger knows of this month; with Redis, what others spent comes from there.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        alone = self.gateway.running.settings.redis is None
+        self.quotas.restore(await asyncio.to_thread(partial(ledger.spent, by_all=alone)))
 
     async def stop(self) -> None:
         """Drain: tell the load balancer, let it notice, take no new connection, let calls end, then close."""
@@ -243,8 +288,7 @@ class Worker:
         listen = self.gateway.running.settings.listen
         self.log.event("server.draining", in_flight=self.gateway.in_flight)
         await self._until(listen.drain_delay, idle=False)
-        if self.data is not None:
-            self.data.close()
+        self._listen_no_more()
         if self.connections is not None:
             self.connections.drain()
         await self._until(listen.drain_timeout, idle=True)
@@ -257,15 +301,22 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopped.wait(), min(0.05, seconds))
 
+    def _listen_no_more(self) -> None:
+        """Take no new connection; again is no harm."""
+        if self.backlog is not None:
+            self.backlog.close()
+        if self.data is not None:
+            self.data.close()
+
     async def close(self) -> None:
         """Let go of everything."""
+        self.pressure.close()
         self.poller.close()
         await self.prober.close()
         if self.shared is not None:
             self.shared.close()
             await self.shared.ended()
-        if self.data is not None:
-            self.data.close()
+        self._listen_no_more()
         if self.connections is not None:
             await self.connections.shutdown(0.5)
         if self.admin is not None:
@@ -274,6 +325,11 @@ class Worker:
         await self.sovereign.close()
         if self.audit is not None:
             await self.audit.close()
+        if self.ledger is not None:
+            await self.ledger.flushed()
+            if self.teller is not None:
+                await self.teller.close()
+            await self.ledger.close()
         if self.anchor is not None:
             await self.anchor.close()
         self.log.event("server.stopped")
@@ -281,7 +337,14 @@ class Worker:
 
     def _explain(self, described: dict[str, Any]) -> dict[str, Any]:
         try:
-            return explain(self.gateway.running, described, health=self.health.view, now=self.loop.time())
+            return explain(
+                self.gateway.running,
+                described,
+                health=self.health.view,
+                now=self.loop.time(),
+                loads=self.loads.view,
+                limiters=self.limiters,
+            )
         except ExplainError as error:
             raise AdminError(str(error)) from None
 
@@ -297,14 +360,24 @@ class Worker:
 
     def _sharing(self, configuration: Configuration, rng: random.Random) -> SharedHealth | None:
         """Return what shares health with the other replicas, None where the configuration has no Redis."""
-        settings = configuration.settings.redis
+        settings, listen = configuration.settings.redis, configuration.settings.listen
         if settings is None:
             return None
+        worker = secrets.token_hex(8)
+        lasting = (socket.gethostname(), listen.host, str(listen.port)) if listen.port else (worker,)
+        self.shares = self.quotas.shares = FleetShares(
+            worker,
+            digest(lasting, 8),
+            uses=self.quotas.uses,
+            now=self.loop.time,
+            moment=self.quotas.moment,
+            wall=time.time,
+        )
         try:
-            return SharedHealth(
+            shared = SharedHealth(
                 self.health,
                 settings,
-                secrets.token_hex(8),
+                worker,
                 now=self.loop.time,
                 rng=rng.random,
                 keys=lambda: target_keys(self.gateway.running.snapshot),
@@ -313,33 +386,15 @@ class Worker:
             )
         except OSError as error:  # ssl.SSLError is one
             raise StartError(f"the CA file of redis.tls.ca cannot be used ({error.strerror or error})") from None
+        shared.shares = self.shares
+        return shared
 
-    def _anchoring(self, configuration: Configuration) -> Anchor | None:
-        """Return what sends the audit log's heads elsewhere, None where the configuration names no place."""
-        audit = configuration.settings.audit
-        if audit is None or audit.anchor is None:
+    def _telling(self, configuration: Configuration) -> UsageTeller | None:
+        """Return what tells the fleet of this worker's ledger, None where there is no ledger or no Redis."""
+        redis = configuration.settings.redis
+        if redis is None or self.ledger is None:
             return None
-        sink = FileSink(audit.anchor) if isinstance(audit.anchor, Path) else HttpSink(audit.anchor)
-        return Anchor(sink, self.log.event)
-
-    def _auditing(self, configuration: Configuration, policy: str) -> Audit | None:
-        """Return the audit log, None where the configuration has none."""
-        audit = configuration.settings.audit
-        if audit is None:
-            return None
-        try:
-            key = key_at(audit.key)
-        except KeyFileError as error:
-            raise StartError(f"audit.key: {error}") from None
-        return Audit(
-            Segments(audit.folder),
-            key,
-            policy,
-            wall=time.time,
-            new_id=partial(secrets.token_hex, 8),
-            log=self.log.event,
-            heads=self.anchor,
-        )
+        return UsageTeller(self.ledger, redis, wall=time.time)
 
     def _operator(self) -> Operator:
         """Return what carries out an operator's orders here."""
@@ -352,6 +407,8 @@ class Worker:
                 else {"up": self.shared.up, "live": self.shared.live, "age": self.shared.age()}
             ),
             under_way=lambda: {"calls": self.gateway.in_flight},
+            limits=lambda: {"upstream_limits": self.limiters.shown(), **self.quotas.state()},
+            pressure=self.pressure.shown,
             log=self.log.event,
             now=self.loop.time,
             wall=time.time,
@@ -388,6 +445,7 @@ class Worker:
     def _gauges(self) -> dict[str, float]:
         return {
             "hybridproxy_calls_in_flight": self.gateway.in_flight,
+            **self.pressure.gauges(),
             "hybridproxy_upstream_connections": self.general.open + self.sovereign.open,
             "hybridproxy_targets_out": len(self.health.out()),
             "hybridproxy_credentials_quarantined": sum(
@@ -396,9 +454,12 @@ class Worker:
             "hybridproxy_probes_sent": self.prober.sent,
             "hybridproxy_engine_polls": self.poller.asked,
             "hybridproxy_engine_polls_unanswered": self.poller.unanswered,
+            **self.limiters.gauges(),
             **(self._redis_gauges(self.shared) if self.shared is not None else {}),
             **(self.audit.gauges() if self.audit is not None else {}),
             **(self.anchor.gauges() if self.anchor is not None else {}),
+            **(self.ledger.gauges() if self.ledger is not None else {}),
+            **({} if self.teller is None else {"hybridproxy_ledger_rows_untold": self.teller.waiting}),
             "hybridproxy_log_lines_dropped": self.writer.dropped,
         }
 
@@ -410,6 +471,7 @@ class Worker:
             "hybridproxy_redis_round_trips": shared.round_trips,
             "hybridproxy_redis_failures": shared.failures,
             "hybridproxy_redis_poisoned_values": shared.poisoned,
+            **({} if shared.shares is None else shared.shares.gauges()),
         }
 
     def _report(self, request_id: str) -> None:
@@ -419,21 +481,10 @@ class Worker:
         self.log.event("call.crashed", id=request_id, error=type(error).__name__, where=frames)
 
 
-def make_running(configuration: Configuration) -> Running:
-    """Return the configuration with what is built from it. Reads the country database, so not on the loop.
-
-    Raises:
-        ConfigError: the database cannot be used.
-
-    """
-    geo = configuration.settings.geo
-    try:
-        database = CountryDatabase.open(geo.database)
-    except DatabaseError as error:
-        mistake = Mistake(str(configuration.sources[0]), 0, 0, "geo.database", str(error))
-        raise ConfigError([mistake]) from None
-    locator = Locator(database, geo.overrides)
-    return Running(configuration.snapshot, configuration.settings, locator, policy_hash(configuration.snapshot))
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    """Return what a reload does not change in a running process."""
+    listen = settings.listen
+    return listen.host, listen.port, settings.admin, settings.redis, settings.audit, settings.ledger
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

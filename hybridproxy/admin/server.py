@@ -1,10 +1,10 @@
 """The admin port: metrics, decisions for described calls, reload, state, orders. A token on every request.
 
-Never the data port. Whatever an answer says, it is JSON, but for the metrics.
+Never the data port. Whatever an answer says, it is JSON, but for the metrics and for usage as CSV.
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -17,6 +17,7 @@ MAX_BODY: Final = 64 * 1024
 
 Explain = Callable[[dict[str, Any]], dict[str, Any]]
 Reload = Callable[[], Awaitable[list[str]]]
+Usage = Callable[[Mapping[str, str]], Awaitable[tuple[bytes, str]]]
 
 _STATUS: Final = {UnknownNameError: 404, EmptyRegionError: 409}
 
@@ -24,9 +25,33 @@ _STATUS: Final = {UnknownNameError: 404, EmptyRegionError: 409}
 class AdminError(Exception):
     """A request to the admin port that cannot be served; the text says why."""
 
+    status = 400
+
+
+class UnavailableError(AdminError):
+    """What is asked for cannot be had at the moment."""
+
+    status = 503
+
+
+async def no_usage(_asked: Mapping[str, str]) -> tuple[bytes, str]:
+    """Answer where nothing is written down.
+
+    Raises:
+        AdminError: always.
+
+    """
+    raise AdminError("nothing is written down here")
+
 
 def admin_app(
-    *, token: str, metrics: Callable[[], bytes], explain: Explain, reload: Reload, operator: Operator
+    *,
+    token: str,
+    metrics: Callable[[], bytes],
+    explain: Explain,
+    reload: Reload,
+    operator: Operator,
+    usage: Usage = no_usage,
 ) -> web.Application:
     """Return the application of the admin port.
 
@@ -36,6 +61,7 @@ def admin_app(
         explain: a described call -> its decision; raises `AdminError`.
         reload: loads the configuration anew; returns the mistakes, none when it is in force.
         operator: carries out orders, and knows what is out of service.
+        usage: the parameters of a question -> the answer and its type; raises `AdminError`.
 
     """
 
@@ -54,11 +80,19 @@ def admin_app(
     async def get_state(_request: web.Request) -> web.Response:
         return _json(200, operator.state())
 
+    async def get_usage(request: web.Request) -> web.Response:
+        asked = dict(request.query)
+        if len(asked) < len(request.query):
+            raise AdminError("a parameter is there twice: give each once")
+        body, kind = await usage(asked)
+        return web.Response(body=body, headers={"Content-Type": kind})
+
     app = web.Application(middlewares=[_guard(token)], client_max_size=MAX_BODY)
     app.router.add_get("/metrics", get_metrics)
     app.router.add_post("/admin/v1/explain", post_explain)
     app.router.add_post("/admin/v1/reload", post_reload)
     app.router.add_get("/admin/v1/state", get_state)
+    app.router.add_get("/admin/v1/usage", get_usage)
     for order, row in ORDERS.items():
         app.router.add_post(f"/admin/v1/{row.noun}s/{{id}}/{order}", _give(operator, order))
     return app
@@ -79,7 +113,7 @@ def _guard(token: str) -> Middleware:
         except web.HTTPException as error:
             return _json(error.status, {"error": error.reason})
         except AdminError as error:
-            return _json(400, {"error": str(error)})
+            return _json(error.status, {"error": str(error)})
         except OperatorError as error:
             return _json(_STATUS.get(type(error), 400), {"error": str(error)})
 

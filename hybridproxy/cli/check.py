@@ -10,9 +10,11 @@ def check(config: ConfigFile = None, plane: OnPlane = "all", json: AsJson = Fals
 
     Example: hybridproxy check --config hybridproxy.yaml
     """
+    from hybridproxy.catalogue.offers import unpriced_warning
+
     configuration = load_config(config, json_output=json, plane=plane)
     open_database(configuration.settings.geo.database)
-    snapshot = configuration.snapshot
+    snapshot, offers = configuration.snapshot, configuration.offers
     counts = {
         "backends": len(snapshot.backends),
         "models": len(snapshot.models),
@@ -20,9 +22,12 @@ def check(config: ConfigFile = None, plane: OnPlane = "all", json: AsJson = Fals
         "tenants": len(snapshot.tenants),
         "sovereign_tenants": sum(tenant.sovereign for tenant in snapshot.tenants.values()),
     }
+    here = snapshot.backends.keys() | snapshot.sovereign.keys()  # a plane may lack some
+    priceless = unpriced_warning(offer for offer in offers if offer.backend in here)
+    warnings = [*configuration.warnings, *([] if priceless is None else [priceless])]
     if json:
-        print_json({"ok": True, **counts, "warnings": list(configuration.warnings)})
+        print_json({"ok": True, **counts, "warnings": warnings})
         return
-    for warning in configuration.warnings:
+    for warning in warnings:
         print(f"warning: {warning}")
     print(f"{config_path(config)}: fine; " + ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items()))

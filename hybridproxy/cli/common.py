@@ -58,9 +58,14 @@ def load_config(given: Path | None, *, json_output: bool = False, plane: str = "
     from hybridproxy.model.plane import Plane
 
     try:
-        return load(config_path(given), os.environ, Plane(plane))
+        return load(config_path(given), os.environ, Plane(plane), today())
     except ConfigError as error:
         refuse(error, json_output=json_output)
+
+
+def today() -> str:
+    """Return the day, in UTC, as YYYY-MM-DD."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def refuse(error: "ConfigError", *, json_output: bool = False) -> NoReturn:

@@ -67,4 +67,5 @@ def _print(answer: dict[str, Any]) -> None:
     if "refused" in answer:
         print(f"refused  {answer['message']}")
     for number, attempt in enumerate(answer.get("attempts", []), start=1):
-        print(f"try {number}    {attempt['backend']} at {attempt['endpoint']} as {attempt['model']}")
+        full = f", but not now: {attempt['full']}" if "full" in attempt else ""
+        print(f"try {number}    {attempt['backend']} at {attempt['endpoint']} as {attempt['model']}{full}")

@@ -16,6 +16,7 @@ from hybridproxy.cli import (
     serve,
     simulate,
     state,
+    usage,
 )
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, simulate, serve, check, explain, geo, models, reload, state):
+for module in (demo, simulate, serve, check, explain, geo, models, reload, state, usage):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 for order in orders.ORDERS:
     app.command()(order)

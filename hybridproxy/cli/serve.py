@@ -18,7 +18,8 @@ def serve(config: ConfigFile = None, plane: OnPlane = "all") -> None:
 
     silence()  # before anything is imported that makes a TLS context, and before a secret is read
 
-    from hybridproxy.app import StartError, run
+    from hybridproxy.app import run
+    from hybridproxy.building import StartError
     from hybridproxy.config.mistakes import ConfigError
 
     path = config_path(config)

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +11,20 @@ from geo.location import Location
 from geo.networks import NetworkSet
 from geo.regions import Region, region_of
 from hybridproxy.config.context import DEFAULT
+from hybridproxy.config.offers import models_of
 from hybridproxy.config.schema import (
     AuditSection,
     BackendSection,
+    BudgetSection,
+    CapsSection,
     ConfigurationFile,
-    ModelSection,
+    LimitsSection,
+    RatesSection,
     RedisSection,
     RouteSection,
     TenantSection,
 )
-from hybridproxy.config.settings import Admin, Audit, Geo, Listen, Redis, Settings
+from hybridproxy.config.settings import Admin, Audit, Geo, Ledger, Listen, Redis, Settings
 from hybridproxy.config.values import endpoint
 from hybridproxy.model.backend import (
     Backend,
@@ -32,20 +36,28 @@ from hybridproxy.model.backend import (
     Tls,
     Trust,
 )
-from hybridproxy.model.call import Capability
-from hybridproxy.model.price import UNKNOWN, price
+from hybridproxy.model.limits import NO_CAPS, NO_LIMITS, NO_RATES, Caps, Limits, ModelLimits, Rates
+from hybridproxy.model.price import nano
 from hybridproxy.model.residency import NO_DEMAND, Promise, Residency, listed
-from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import Handling, Model, Prefer, Route, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.sigv4 import pair_of
 from hybridproxy.providers.sites import promise_of
 from hybridproxy.resilience.breaker import Rules
 
 
-def snapshot_of(file: ConfigurationFile, base: Path) -> Snapshot:
-    """Return what routing decides by. `base` is the folder relative paths start at."""
+def snapshot_of(file: ConfigurationFile, base: Path, models: Mapping[str, Model] | None = None) -> Snapshot:
+    """Return what routing decides by.
+
+    Args:
+        file: the configuration.
+        base: the folder relative paths start at.
+        models: its models, as `models_of` makes them; None: without an overlay.
+
+    """
     regions = regions_of(file)
     backends = {name: _backend(name, section, base, regions) for name, section in file.backends.items()}
-    models = {name: _model(name, section) for name, section in file.models.items()}
+    models = models_of(file)[0] if models is None else models
     tenants = {name: _tenant(name, section) for name, section in file.tenants.items()}
     wildcards = [model for model in models.values() if "*" in model.name]
     return Snapshot(
@@ -74,6 +86,8 @@ def settings_of(file: ConfigurationFile, base: Path) -> Settings:
             keepalive=listen.keepalive,
             drain_delay=listen.drain_delay,
             drain_timeout=listen.drain_timeout,
+            max_calls=listen.max_calls,
+            shed_lag=listen.shed_lag,
         ),
         admin=None if file.admin is None else Admin(file.admin.host, file.admin.port, file.admin.token),
         geo=Geo(None if geo.database == "builtin" else base / geo.database, tuple(geo.overrides.items())),
@@ -82,6 +96,7 @@ def settings_of(file: ConfigurationFile, base: Path) -> Settings:
         breaker=Rules(file.breaker.open_for, file.breaker.open_max),
         redis=None if file.redis is None else _redis(file.redis, base),
         audit=None if file.audit is None else audit_of(file.audit, base),
+        ledger=None if file.ledger is None else Ledger(base / file.ledger.path, file.ledger.keep),
     )
 
 
@@ -128,7 +143,7 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         site=section.site or "",
         trust=Trust(section.trust),
         endpoints=_endpoints(section),
-        credentials=tuple(Credential(_credential_id(name, n, secret), secret) for n, secret in enumerate(secrets, 1)),
+        credentials=tuple(_credential(name, n, secret, section) for n, secret in enumerate(secrets, 1)),
         weight=section.weight,
         allow_cidrs=tuple(section.allow_cidrs),
         tls=Tls(
@@ -143,7 +158,18 @@ def _backend(name: str, section: BackendSection, base: Path, regions: Sequence[R
         promise=promise_for(section),
         priority=section.priority,
         resolver=tuple(section.resolver),
+        headers=tuple((header.lower(), text) for header, text in section.headers.items()),
+        openai_only=section.openai_only,
+        shares_kept=section.shares_kept,
+        limits=_rates(section.limits),
     )
+
+
+def _credential(backend: str, number: int, secret: str, section: BackendSection) -> Credential:
+    """Return a key, and how it is shown at the backend's site."""
+    auth = PROVIDERS[section.provider].auth_for(section.site or "")
+    signs = (auth.signs, section.site or "") if auth.signs and pair_of(secret) is not None else None
+    return Credential(_credential_id(backend, number, secret), secret, auth.header, auth.prefix, signs)
 
 
 def _file(base: Path, name: str | None) -> str | None:
@@ -185,7 +211,14 @@ def _elsewhere(section: BackendSection, site: str) -> bool:
     known = PROVIDERS[section.provider].sites.get(site)
     if not given or known == "":  # each account has an address of its own there
         return False
-    return known is None or any(one.host != endpoint(known).host for one in given)
+    own = PROVIDERS[section.provider].workspaces.get(site)
+    hosts = [one.host for one in given if own is None or one.host.partition(".")[2] != beyond(own)]
+    return known is None or any(host != endpoint(known).host for host in hosts)
+
+
+def beyond(workspaces: str) -> str:
+    """Return what is behind a workspace's name in the host of its address."""
+    return endpoint(workspaces.format(workspace="w")).host.partition(".")[2]
 
 
 def residency_of(section: TenantSection) -> Residency:
@@ -219,7 +252,10 @@ def _endpoints(section: BackendSection) -> tuple[Endpoint, ...]:
         return tuple(section.endpoints)
     if section.base_url is not None:
         return (section.base_url,)
-    return (endpoint(PROVIDERS[section.provider].sites[section.site or ""]),)
+    row, site = PROVIDERS[section.provider], section.site or ""
+    if section.workspace is not None:
+        return (endpoint(row.workspaces[site].format(workspace=section.workspace)),)
+    return (endpoint(row.sites[site]),)
 
 
 def _sovereign(backend: Backend) -> SovereignBackend:
@@ -238,24 +274,10 @@ def _sovereign(backend: Backend) -> SovereignBackend:
         promise=backend.promise,
         priority=backend.priority,
         resolver=backend.resolver,
-    )
-
-
-def _model(name: str, section: ModelSection) -> Model:
-    return Model(
-        name=name,
-        family=section.family,
-        served_by=tuple(
-            Served(
-                backend=backend,
-                name=served.name,
-                context=section.context if served.context is None else served.context,
-                lacks=frozenset(map(Capability, served.lacks)),
-                streams_only=served.streams_only,
-                price=UNKNOWN if served.price is None else price(served.price.input, served.price.output),
-            )
-            for backend, served in section.served_by.items()
-        ),
+        headers=backend.headers,
+        openai_only=backend.openai_only,
+        shares_kept=backend.shares_kept,
+        limits=backend.limits,
     )
 
 
@@ -263,6 +285,7 @@ def _route(name: str, section: RouteSection) -> Route:
     times = section.timeouts
     return Route(
         name=name,
+        prefer=section.prefer,
         regions={region: tuple(map(tuple, groups)) for region, groups in section.regions.items()},
         handling=Handling(
             timeouts=Timeouts(
@@ -276,6 +299,7 @@ def _route(name: str, section: RouteSection) -> Route:
             patience=section.patience,
             on_cut=section.on_cut,
             hedge=section.hedge,
+            paced=Prefer.LATENCY in section.prefer,
         ),
     )
 
@@ -290,7 +314,35 @@ def _tenant(name: str, section: TenantSection) -> Tenant:
         region=section.region,
         salt=_salt(name, section.keys),
         priority=section.priority,
+        limits=limits_of(section.limits, section.budget),
     )
+
+
+def limits_of(limits: LimitsSection, budget: BudgetSection) -> Limits:
+    """Return a tenant's limits; what is said of one pattern in both sections holds together.
+
+    No limit at all is the one value `NO_LIMITS`, by which a call knows at once that nothing has to be counted.
+    """
+    patterns = dict.fromkeys((*limits.models, *budget.models))
+    models = [
+        ModelLimits(
+            pattern,
+            _rates(limits.models[pattern]) if pattern in limits.models else NO_RATES,
+            _caps(budget.models[pattern]) if pattern in budget.models else NO_CAPS,
+        )
+        for pattern in patterns
+    ]
+    made = Limits(_rates(limits), _caps(budget), tuple(models), limits.answer)
+    return NO_LIMITS if made == NO_LIMITS else made
+
+
+def _rates(section: RatesSection) -> Rates:
+    return Rates(section.rpm, section.tpm, section.streams)
+
+
+def _caps(section: CapsSection) -> Caps:
+    day, month = section.usd_per_day, section.usd_per_month
+    return Caps(None if day is None else nano(day), None if month is None else nano(month))
 
 
 def _salt(tenant: str, keys: Sequence[bytes]) -> str:

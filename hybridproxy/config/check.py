@@ -5,24 +5,25 @@ still count as known, so that one mistake does not look like two.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 from hybridproxy.config.build import promise_for, residency_of
 from hybridproxy.config.check_audit import check_audit, warn_of_audit
 from hybridproxy.config.check_backends import check_backend, warn_backend
+from hybridproxy.config.check_ledger import check_ledger
+from hybridproxy.config.check_limits import warn_of_limits
+from hybridproxy.config.check_models import check_models, warn_of_models
 from hybridproxy.config.context import DEFAULT, Context, Finding, check_filled, check_known, check_secret, is_file
 from hybridproxy.config.environment import literal_part
 from hybridproxy.config.mistakes import KeyPath, dotted
-from hybridproxy.config.schema import NOT_DONE_YET, BackendSection, ConfigurationFile, RedisSection, TenantSection
+from hybridproxy.config.schema import BackendSection, ConfigurationFile, RedisSection, TenantSection
 from hybridproxy.config.values import suggestion
 from hybridproxy.model.residency import NO_DEMAND, Residency
 from hybridproxy.model.snapshot import OnCut
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.residency.demand import EXPECTED
-from hybridproxy.routing.gate import resides
+from hybridproxy.routing.gate import covers, resides
 
 MAX_FACTS = 5
 """Backends of which a mistake names the fact that stands against a demand."""
@@ -32,12 +33,13 @@ def check(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
     """Yield what does not fit together."""
     yield from _settings(file, context)
     yield from check_audit(file, context)
+    yield from check_ledger(file, context)
     yield from _regions(file, context)
     yield from check_filled(("backends",), file.backends, "backend")
     for name, backend in file.backends.items():
         yield from check_backend(name, backend, context)
         yield from _place(name, backend, file, context)
-    yield from _models(file, context)
+    yield from check_models(file, context)
     yield from _routes(file, context)
     yield from _tenants(file, context)
 
@@ -100,17 +102,6 @@ def _place(name: str, backend: BackendSection, file: ConfigurationFile, context:
     region = file.regions.get(backend.region) if context.intact(("regions", backend.region)) else None
     if region is not None and not (region.countries or region.continents):
         yield path, f"{backend.region} is no place but what no other region has: name one, or leave this out"
-
-
-def _models(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
-    yield from check_filled(("models",), file.models, "model")
-    for name, model in file.models.items():
-        yield from check_filled(("models", name, "served_by"), model.served_by, "backend")
-        for backend, served in model.served_by.items():
-            path = ("models", name, "served_by", backend)
-            yield from check_known(path, "backend", backend, context.names["backends"])
-            if "*" in served.name and "*" not in name:
-                yield path, "the backend's name holds a * and the model's has none to put there"
 
 
 def _routes(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
@@ -216,11 +207,9 @@ class _Tenants:
 
     def _inside(self, patterns: tuple[str, ...]) -> bool:
         return any(
-            self.file.backends[backend].sovereign
-            for name, model in self.file.models.items()
-            if any(overlap(pattern, name) for pattern in patterns)
-            for backend in model.served_by
-            if backend in self.file.backends
+            self.file.backends[offer.backend].sovereign
+            for offer in self.context.offers
+            if any(overlap(pattern, offer.model) for pattern in patterns)
         )
 
 
@@ -234,25 +223,24 @@ def overlap(one: str, other: str) -> bool:
         short_tail, long_tail = sorted(tails, key=len)
         return long_head.startswith(short_head) and long_tail.endswith(short_tail)
     name, pattern = (other, one) if "*" in one else (one, other)
-    return name == pattern or fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
+    return covers(pattern, name)
 
 
-def warn(file: ConfigurationFile, data: Mapping[str, Any], context: Context) -> Iterator[Finding]:
-    """Yield what is accepted and does nothing, and what is probably not meant. One line for all of a kind."""
-    for pattern, message in NOT_DONE_YET.items():
-        paths = list(_fitting(data, pattern))
-        more = f" (and {len(paths) - 1} more like it)" if len(paths) > 1 else ""
-        if paths:
-            yield paths[0], f"{message}{more}"
+def warn(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
+    """Yield what is accepted and probably not meant. One line for all of a kind."""
     for name, route in file.routes.items():
         listed = {backend for groups in route.regions.values() for group in groups for backend in group}
-        continues = any(PROVIDERS[file.backends[backend].provider].continuation is not None for backend in listed)
+        continues = any(
+            PROVIDERS[row.provider].continues_at(row.site or "") for row in map(file.backends.get, listed) if row
+        )
         if OnCut.RESUME in route.on_cut and not continues:
             yield ("routes", name, "on_cut"), "none of the route's backends can continue an answer: resume does nothing"
+    yield from warn_of_models(context)
     yield from _warn_of_engines(file)
     for name, backend in file.backends.items():
         yield from warn_backend(name, backend, context)
     yield from warn_of_audit(file, context.base)
+    yield from warn_of_limits(file, cache(lambda p: any(overlap(p, model) for model in context.names["models"])))
     if not file.tenants:
         yield (), "there are no tenants, so nobody may call"
 
@@ -265,14 +253,3 @@ def _warn_of_engines(file: ConfigurationFile) -> Iterator[Finding]:
         row = PROVIDERS[backend.provider]
         if row.caches_prefixes and not row.salt and len(file.tenants) > 1:
             yield ("backends", name, "provider"), f"{row.name} cannot keep tenants' prefix caches apart"
-
-
-def _fitting(data: Any, pattern: tuple[str, ...], path: KeyPath = ()) -> Iterator[KeyPath]:
-    """Yield the paths of the values a pattern of keys leads to."""
-    if not pattern:
-        if data is not None:
-            yield path
-    elif isinstance(data, dict):
-        for key in data if pattern[0] == "*" else pattern[:1]:
-            if key in data:
-                yield from _fitting(data[key], pattern[1:], (*path, key))

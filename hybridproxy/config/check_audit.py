@@ -16,18 +16,18 @@ def check_audit(file: ConfigurationFile, context: Context) -> Iterator[Finding]:
     if file.audit is None:
         return
     audit = audit_of(file.audit, context.base)
-    against = _no_folder(audit.folder)
+    against = no_folder(audit.folder)
     if against is not None:
         yield ("audit", "path"), against
     if audit.key.exists():
         if not audit.key.is_file() or not os.access(audit.key, os.R_OK):
             yield ("audit", "key"), "expected a private key in PEM form; this is no file, or it cannot be read"
-    elif audit.key.parent != audit.folder and (against := _no_folder(audit.key.parent)) is not None:
+    elif audit.key.parent != audit.folder and (against := no_folder(audit.key.parent)) is not None:
         yield ("audit", "key"), f"the key would be made here at the first start: {against}"
     if isinstance(audit.anchor, Path):
         if audit.anchor.is_dir():
             yield ("audit", "anchor"), "expected a file, a URL or none; this is a folder"
-        elif (against := _no_folder(audit.anchor.parent)) is not None:
+        elif (against := no_folder(audit.anchor.parent)) is not None:
             yield ("audit", "anchor"), f"the file would be made here: {against}"
 
 
@@ -45,7 +45,7 @@ def warn_of_audit(file: ConfigurationFile, context_base: Path) -> Iterator[Findi
         yield ("audit", "anchor"), "stands beside the log: who can cut the log can cut it too; put it elsewhere"
 
 
-def _no_folder(folder: Path) -> str | None:
+def no_folder(folder: Path) -> str | None:
     """Return why files cannot be made in a folder, which may have to be made itself; None when they can."""
     found = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not found.is_dir():

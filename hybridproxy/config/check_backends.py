@@ -10,10 +10,12 @@ from geo.networks import SPECIAL_NETWORKS, Network, pack
 from hybridproxy.config.check_places import check_places
 from hybridproxy.config.context import Context, Finding, check_secret, is_file
 from hybridproxy.config.mistakes import KeyPath
-from hybridproxy.config.schema import BackendSection
+from hybridproxy.config.schema import BackendSection, RatesSection
 from hybridproxy.config.values import suggestion
 from hybridproxy.model.backend import Endpoint
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.dashscope import TRIAL, TRIAL_SITES
+from hybridproxy.providers.sigv4 import pair_of
 from hybridproxy.residency.address import NOBODYS, PRIVATE, RISKY, inside, read, within
 
 _WIDEST_VPC = {32: 8, 128: 7}
@@ -30,22 +32,60 @@ def check_backend(name: str, backend: BackendSection, context: Context) -> Itera
     yield from _credentials(here, backend, context)
     if known:
         yield from check_places(here, backend, located_endpoints(here, backend))
+    yield from _workspace(here, backend, context)
+    yield from _headers(here, backend, context)
     if backend.base_url is not None and backend.endpoints is not None:
         yield (*here, "endpoints"), "either base_url or endpoints, not both"
+    elif backend.workspace is not None or not context.intact((*here, "workspace")):
+        pass
     elif known and backend.base_url is None and backend.endpoints is None and context.intact((*here, "endpoints")):
         if provider.self_hosted:
             yield (*here, "base_url"), f"is required, or endpoints: {provider.name} is wherever you run it"
         elif backend.site is None and "" not in provider.sites:
             yield (*here, "site"), f"is required: {suggestion('', sites_of(backend))}"
         elif not provider.sites.get(backend.site or "", "-"):
-            yield (*here, "base_url"), f"is required for the site {backend.site}, whose address is yours alone"
+            yield (*here, "base_url"), f"is required, or workspace: the address of {backend.site} is yours alone"
     yield from _endpoints(here, backend, context)
     if known and backend.priority and not provider.prioritises:
         able = ", ".join(row.name for row in PROVIDERS.values() if row.prioritises)
         yield (*here, "priority"), f"{provider.name} takes no priority: this is for {able}"
+    if known and backend.openai_only and not (provider.paths and provider.wires):
+        what = "speaks nothing else anyway" if provider.paths else "does not speak it"
+        yield (*here, "openai_only"), f"{provider.name} {what}"
     yield from _resolver(here, backend)
     if name not in context.withheld:
         yield from _tls(here, backend, context)
+
+
+def _workspace(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    """Look at a workspace, which stands for an address and belongs to a site."""
+    if backend.workspace is None or not context.intact((*here, "provider")):
+        return
+    path, provider = (*here, "workspace"), PROVIDERS[backend.provider]
+    if backend.base_url is not None or backend.endpoints is not None:
+        yield path, "stands for an address of its own: leave it out, or base_url and endpoints"
+    elif not provider.workspaces:
+        yield path, f"{provider.name} has none: leave this out"
+    elif backend.site is None:
+        yield (*here, "site"), f"is required with a workspace: {suggestion('', sites_of(backend))}"
+    elif backend.workspace == TRIAL and backend.site not in TRIAL_SITES:
+        yield path, f"{backend.site} has no {TRIAL} workspace: name your own"
+
+
+def _headers(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
+    """Only headers that say something of the account may be added; what steers a call is ours."""
+    if not context.intact((*here, "provider")):
+        return
+    takes = PROVIDERS[backend.provider].auth_for(backend.site or "").takes
+    seen: set[str] = set()
+    for name in backend.headers:
+        path = (*here, "headers", name)
+        if name.lower() not in takes:
+            known = f"expected one of: {', '.join(sorted(takes))}" if takes else f"{backend.provider} takes none"
+            yield path, f"is no header to add: {known}"
+        if name.lower() in seen:
+            yield path, "stands here twice"
+        seen.add(name.lower())
 
 
 def _tls(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
@@ -84,7 +124,11 @@ def _resolver(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
 
 
 def warn_backend(name: str, backend: BackendSection, context: Context) -> Iterator[Finding]:
-    """Yield what is accepted of a vpc backend, and is probably not meant."""
+    """Yield what is accepted of a backend, and is probably not meant."""
+    keys = len(backend.api_keys or ())
+    if keys > 1 and backend.limits != RatesSection():
+        message = f"they hold for each of its {keys} keys: keys of one account share one quota, so list one of them"
+        yield ("backends", name, "limits"), message
     if not backend.sovereign or name in context.withheld:
         return
     here: KeyPath = ("backends", name)
@@ -116,10 +160,14 @@ def sites_of(backend: BackendSection) -> list[str]:
 def _credentials(here: KeyPath, backend: BackendSection, context: Context) -> Iterator[Finding]:
     if backend.api_key is not None and backend.api_keys is not None:
         yield (*here, "api_keys"), "either api_key or api_keys, not both"
+    located: list[tuple[KeyPath, str]] = [((*here, "api_keys", n), key) for n, key in enumerate(backend.api_keys or ())]
     if backend.api_key is not None:
-        yield from check_secret((*here, "api_key"), context)
-    for index in range(len(backend.api_keys or ())):
-        yield from check_secret((*here, "api_keys", index), context)
+        located.append(((*here, "api_key"), backend.api_key))
+    signs = context.intact((*here, "provider")) and PROVIDERS[backend.provider].auth_for(backend.site or "").signs
+    for path, key in located:
+        yield from check_secret(path, context, ":" if signs else "")
+        if signs and ":" in key and pair_of(key) is None:
+            yield path, "expected a key, or ID:SECRET, or ID:SECRET:TOKEN: what signs has two or three parts"
     missing = backend.api_key is None and backend.api_keys is None and context.intact((*here, "api_keys"))
     if missing and not PROVIDERS[backend.provider].self_hosted:
         yield (*here, "api_key"), f"is required for {backend.provider}: write ${{NAME}} and set it in the environment"
@@ -160,6 +208,11 @@ def _endpoints(here: KeyPath, backend: BackendSection, context: Context) -> Iter
 def _vpc(here: KeyPath, backend: BackendSection) -> Iterator[Finding]:
     if not PROVIDERS[backend.provider].self_hosted:
         yield (*here, "trust"), f"{backend.provider} is a third party: trust: vpc is for servers of your own"
+    elif PROVIDERS[backend.provider].passes_on:
+        yield (
+            (*here, "trust"),
+            f"{backend.provider} passes calls on: trust: vpc is for servers that answer by themselves",
+        )
     if not backend.allow_cidrs:
         yield (*here, "allow_cidrs"), "is required for a vpc backend: the networks its addresses have to be in"
     for index, cidr in enumerate(backend.allow_cidrs):

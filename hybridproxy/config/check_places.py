@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hybridproxy.config.build import site_promise_for
+from hybridproxy.config.build import beyond, site_promise_for
 from hybridproxy.config.context import Finding
 from hybridproxy.config.mistakes import KeyPath
 from hybridproxy.config.schema import BackendSection
@@ -65,8 +65,9 @@ def _addresses(backend: BackendSection, endpoints: Located) -> Iterator[Finding]
         return
     sites = PROVIDERS[backend.provider].sites
     known = {endpoint(url).host: site for site, url in sites.items() if url}
+    workspaces = {beyond(url): site for site, url in PROVIDERS[backend.provider].workspaces.items()}
     for path, one in endpoints:
-        other = known.get(one.host, backend.site)
+        other = known.get(one.host, workspaces.get(one.host.partition(".")[2], backend.site))
         if other != backend.site:
             whose = f"the site {other}" if other else f"{backend.provider} without a site"
             yield path, f"the address of {whose}, not of the site {backend.site}"

@@ -6,22 +6,27 @@ with what the earlier ones left standing, so that one run finds all there is to 
 
 import copy
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from hybridproxy.catalogue.catalogue import NO_OVERLAY, Overlay
+from hybridproxy.catalogue.checkpoints import LINES
+from hybridproxy.catalogue.offers import Offer
 from hybridproxy.config.build import settings_of, snapshot_of
 from hybridproxy.config.check import check, warn
 from hybridproxy.config.context import DEFAULT, Context
 from hybridproxy.config.mistakes import ConfigError, KeyPath
+from hybridproxy.config.offers import models_of
+from hybridproxy.config.overlay import read_overlay
 from hybridproxy.config.planes import contradicted, narrowed
+from hybridproxy.config.problems import message_of
 from hybridproxy.config.schema import ConfigurationFile
 from hybridproxy.config.settings import Configuration
 from hybridproxy.config.sources import Sources, read_sources
-from hybridproxy.config.values import suggestion
 from hybridproxy.model.plane import Plane
 from hybridproxy.residency.proof import prove
 
@@ -44,27 +49,15 @@ _STAND_INS: Mapping[tuple[str, ...], Any] = {
 }
 """What takes the place of a required value that was refused, so that the rest of its section can be checked."""
 
-_MESSAGES = {
-    "missing": "is required",
-    "model_type": "expected a mapping, {} for an empty one",
-    "dict_type": "expected a mapping, {} for an empty one",
-    "list_type": "expected a list",
-    "string_type": "expected text: put it in quotes if it looks like something else",
-    "string_too_short": "expected text that is not empty",
-    "int_type": "expected a whole number",
-    "float_type": "expected a number",
-    "bool_type": "expected true or false",
-}
-"""Pydantic's word for a mistake -> ours."""
 
-
-def load(path: str | Path, environ: Mapping[str, str], plane: Plane = Plane.ALL) -> Configuration:
+def load(path: str | Path, environ: Mapping[str, str], plane: Plane = Plane.ALL, today: str = "") -> Configuration:
     """Read a configuration. All of it is checked and proved, whichever part of it a plane then gets.
 
     Args:
         path: the main file.
         environ: where `${NAME}` is looked up.
         plane: which calls are to be served with it.
+        today: YYYY-MM-DD, for what is gone and what soon will be; "": nothing is said of that.
 
     Raises:
         ConfigError: with every mistake that was found; no message holds a value from the environment.
@@ -75,9 +68,11 @@ def load(path: str | Path, environ: Mapping[str, str], plane: Plane = Plane.ALL)
     if sources.data is None and sources.mistakes:
         raise ConfigError(sources.complete())
     file = _validated(sources)
+    overlay = NO_OVERLAY if file is None else read_overlay(file.catalogue, path.parent, sources)
+    models, offers = ({}, ()) if file is None else models_of(file, overlay, today)
     if file is not None:
         for where, message in [
-            *check(file, _context(file, sources)),
+            *check(file, _context(file, sources, overlay, offers, today)),
             *contradicted(file, sources.withheld, plane),
         ]:
             if sources.intact(where):
@@ -86,29 +81,43 @@ def load(path: str | Path, environ: Mapping[str, str], plane: Plane = Plane.ALL)
         raise ConfigError(sources.complete())
     if plane is Plane.SOVEREIGN and not any(backend.sovereign for backend in file.backends.values()):
         sources.warnings.append(sources.note(("backends",), "there is no vpc backend: this plane has nothing to serve"))
-    snapshot = snapshot_of(file, path.parent)
+    snapshot = snapshot_of(file, path.parent, models)
     proof = prove(snapshot, random.Random(0), failures=False)  # noqa: S311 - only the order within groups
     if proof.violations:
         raise ConfigError([sources.note(("tenants", v.case.tenant), f"residency: {v}") for v in proof.violations])
     warnings = [
         *sources.warnings,
-        *(sources.note(where, message) for where, message in warn(file, sources.data, _context(file, sources))),
+        *(
+            sources.note(where, message)
+            for where, message in warn(file, _context(file, sources, overlay, offers, today))
+        ),
     ]
     return Configuration(
         snapshot=narrowed(snapshot, plane),
         settings=settings_of(file, path.parent),
         warnings=tuple(map(str, warnings)),
         sources=tuple(sources.paths),
+        offers=offers,
+        overlay=overlay,
     )
 
 
-def _context(file: ConfigurationFile, sources: Sources) -> Context:
+def _context(
+    file: ConfigurationFile, sources: Sources, overlay: Overlay, offers: Sequence[Offer], today: str
+) -> Context:
     names = {}
     for section in ("backends", "models", "routes", "regions"):
         written = sources.data.get(section)
         names[section] = tuple(written if isinstance(written, dict) else getattr(file, section))
     return Context(
-        names, sources.environment.templates, Path(sources.main.file).parent, sources.intact, sources.withheld
+        names,
+        sources.environment.templates,
+        Path(sources.main.file).parent,
+        sources.intact,
+        sources.withheld,
+        offers,
+        {*LINES, *(note.line for note in overlay.values() if note.line)},
+        today,
     )
 
 
@@ -126,7 +135,9 @@ def _validated(sources: Sources) -> ConfigurationFile | None:
             path, key = _path_of(problem, data)
             paths.append(path)
             if key or path not in known:
-                sources.refuse(path, _message(problem, path), key=key or problem["type"] == "extra_forbidden")
+                sources.refuse(
+                    path, message_of(problem, path, ConfigurationFile), key=key or problem["type"] == "extra_forbidden"
+                )
         if not isinstance(data, dict):
             return None
         if attempt == 0:
@@ -184,37 +195,3 @@ def _take_out(data: dict[str, Any], path: KeyPath) -> None:
 
 def _fits(path: KeyPath, pattern: tuple[str, ...]) -> bool:
     return len(path) == len(pattern) and all(word in ("*", step) for word, step in zip(pattern, path, strict=True))
-
-
-def _message(problem: ErrorDetails, path: KeyPath) -> str:
-    """Return what was expected, in our words."""
-    kind = problem["type"]
-    if kind == "extra_forbidden":
-        return f"unknown option: {suggestion(str(path[-1]), _options_at(path[:-1]))}"
-    if kind == "value_error":
-        return str(problem["ctx"]["error"])
-    if kind in ("too_short", "too_long"):
-        bound = "min_length" if kind == "too_short" else "max_length"
-        return f"expected at {'least' if kind == 'too_short' else 'most'} {problem['ctx'][bound]}"
-    return _MESSAGES.get(kind) or problem["msg"].replace("Input should be", "expected")
-
-
-def _options_at(path: KeyPath) -> list[str]:
-    """Return the names of the options of the section at a path."""
-    section: type[BaseModel] = ConfigurationFile
-    named = False
-    for step in path:
-        if named:  # the step is a name the operator chose
-            named = False
-            continue
-        annotation = section.model_fields[str(step)].annotation
-        section = next(_sections_in(annotation))
-        named = get_origin(annotation) is dict
-    return list(section.model_fields)
-
-
-def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _sections_in(inner)

@@ -1,16 +1,19 @@
 """The configuration file as pydantic models: which options there are, their types and their defaults.
 
 What one value must look like is checked here; what has to fit together, and that required lists are not empty, in
-`check`. A value of the public contract that this version does not do is refused here where ignoring it would change
-what happens to a call (`_only`, `_no_…`), and accepted with a warning where only a feature is missing (`NOT_DONE_YET`).
+`check`. A value of the public contract that this version does not do is refused here, since ignoring it would change
+what happens to a call (`_only`, `_no_…`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import BeforeValidator, Field, PlainValidator, StringConstraints
 
+from hybridproxy.config.model_values import Preferences
 from hybridproxy.config.redis_url import RedisUrl, redis_url
+from hybridproxy.config.schema_models import ModelSection
+from hybridproxy.config.section import Section
 from hybridproxy.config.values import (
     Anchor,
     BodySize,
@@ -20,9 +23,11 @@ from hybridproxy.config.values import (
     Days,
     Digest,
     Duration,
-    FamilyName,
+    HeaderName,
+    HeaderValue,
     Hedge,
     Host,
+    KeptDays,
     ModelName,
     ModelPattern,
     Name,
@@ -39,19 +44,14 @@ from hybridproxy.config.values import (
     Ways,
     Weight,
     Workers,
+    Workspace,
 )
+from hybridproxy.metering.estimate import MAX_ANSWER
 from hybridproxy.model.backend import Trust
-from hybridproxy.model.snapshot import OnCut
+from hybridproxy.model.snapshot import DEFAULT_PREFER, OnCut
 from hybridproxy.residency.demand import EXPECTED
 from hybridproxy.resilience.breaker import DEFAULT_RULES
-
-NOT_DONE_YET: Mapping[tuple[str, ...], str] = {
-    ("ledger",): "no ledger is written in this version",
-    ("backends", "*", "limits"): "limits are not enforced in this version",
-    ("tenants", "*", "limits"): "limits are not enforced in this version",
-    ("tenants", "*", "budget"): "budgets are not enforced in this version",
-}
-"""Options that are checked but do nothing; `*` stands for any name."""
+from hybridproxy.resilience.shedding import LATE
 
 
 def _only(available: str, *planned: str | type) -> Callable[[Any], str]:
@@ -67,27 +67,9 @@ def _only(available: str, *planned: str | type) -> Callable[[Any], str]:
     return check
 
 
-def _only_list(available: str, *planned: str) -> Callable[[Any], list[str]]:
-    """Return a check for a list of words of which only one is there yet."""
-
-    def check(value: Any) -> list[str]:
-        if value == [available]:
-            return [available]
-        words = (available, *planned)
-        if isinstance(value, list) and value and all(word in words for word in value):
-            raise ValueError(f"not available in this version: only [{available}] is")
-        raise ValueError(f"expected [{available}]")
-
-    return check
-
-
 def _no_tls(value: Any) -> None:
     if value is not None:
         raise ValueError("not available in this version: put a load balancer that ends TLS in front")
-
-
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _group(value: Any) -> Any:
@@ -111,12 +93,6 @@ def _residency(value: Any) -> Any:
     return value
 
 
-class Section(BaseModel):
-    """Base of all sections: unknown options are mistakes, and no value is ever shown in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
 class ListenSection(Section):
     """The data port."""
 
@@ -133,6 +109,8 @@ class ListenSection(Section):
     keepalive: PositiveDuration = 75.0
     drain_delay: Duration = 0.0
     drain_timeout: Duration = 130.0
+    max_calls: int = Field(5000, ge=1, le=1_000_000)
+    shed_lag: PositiveDuration = LATE
     tls: Annotated[None, PlainValidator(_no_tls, json_schema_input_type=None)] = None
 
 
@@ -214,26 +192,37 @@ class RouteTimeouts(Section):
     commit_within: PositiveDuration = 50.0
 
 
-class Limits(Section):
-    """Requests and tokens a minute, streams at a time."""
-
-    rpm: int | None = Field(None, ge=1)
-    tpm: int | None = Field(None, ge=1)
-    streams: int | None = Field(None, ge=1)
+Amount = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+AnswerTokens = Annotated[int, Field(ge=1, le=MAX_ANSWER)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
-class Budget(Section):
-    """Money a tenant may spend."""
+class RatesSection(Section):
+    """Requests and tokens a minute, calls at a time."""
 
-    usd_per_day: float | None = Field(None, ge=0, allow_inf_nan=False)
-    usd_per_month: float | None = Field(None, ge=0, allow_inf_nan=False)
+    rpm: Amount | None = None
+    tpm: Amount | None = None
+    streams: Amount | None = None
 
 
-class Price(Section):
-    """US dollars for a million tokens."""
+class LimitsSection(RatesSection):
+    """The same of a tenant, and for the models that patterns cover; and how many tokens an answer may have."""
 
-    input: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
-    output: float = Field(ge=0, le=1_000_000, allow_inf_nan=False)
+    answer: AnswerTokens | None = None
+    models: dict[ModelPattern, RatesSection] = Field({}, max_length=100)
+
+
+class CapsSection(Section):
+    """Money that may be spent."""
+
+    usd_per_day: Usd | None = None
+    usd_per_month: Usd | None = None
+
+
+class BudgetSection(CapsSection):
+    """The same of a tenant, and for the models that patterns cover."""
+
+    models: dict[ModelPattern, CapsSection] = Field({}, max_length=100)
 
 
 class PromiseSection(Section):
@@ -253,11 +242,12 @@ class BackendSection(Section):
     trust: Literal["third-party", "vpc"] = "third-party"
     api_key: Secret | None = Field(None, repr=False)
     api_keys: list[Secret] | None = Field(None, min_length=1, max_length=256, repr=False)
+    workspace: Workspace | None = None
     base_url: Url | None = None
     endpoints: list[Url] | None = Field(None, min_length=1, max_length=256)
     weight: Weight = 1.0
     timeouts: BackendTimeouts = BackendTimeouts()
-    limits: Limits | None = None
+    limits: RatesSection = RatesSection()
     region: Name | None = None
     allow_cidrs: list[Cidr] = []
     resolver: list[Resolver] = Field([], max_length=4)
@@ -266,32 +256,14 @@ class BackendSection(Section):
     promises: PromiseSection | None = None
     pin: list[Name] = []
     priority: bool = False
+    headers: dict[HeaderName, HeaderValue] = Field({}, max_length=16, repr=False)
+    openai_only: bool = False
+    shares_kept: bool = False
 
     @property
     def sovereign(self) -> bool:
         """Whether sovereign tenants may use it."""
         return self.trust == Trust.VPC.value
-
-
-class ServedSection(Section):
-    """How one backend serves a model."""
-
-    name: ModelName
-    context: int | None = Field(None, ge=1, le=1_000_000_000)
-    lacks: list[Literal["tools", "vision", "json_schema"]] = []
-    streams_only: bool = False
-    price: Price | None = None
-
-
-class ModelSection(Section):
-    """One model that callers may name."""
-
-    family: FamilyName
-    context: int | None = Field(None, ge=1, le=1_000_000_000)
-    served_by: dict[
-        Name,
-        Annotated[ServedSection, BeforeValidator(_named, json_schema_input_type=str | ServedSection)],
-    ] = Field(json_schema_extra={"minProperties": 1})
 
 
 Group = Annotated[list[Name], Field(min_length=1), BeforeValidator(_group, json_schema_input_type=str | list[str])]
@@ -301,10 +273,7 @@ class RouteSection(Section):
     """Which backends serve which region, in which order."""
 
     regions: dict[Name, list[Group]]
-    prefer: Annotated[
-        list[str],
-        PlainValidator(_only_list("order", "latency", "price", "fresh"), json_schema_input_type=list[Literal["order"]]),
-    ] = ["order"]
+    prefer: Preferences = DEFAULT_PREFER
     patience: Patience = 0.0
     on_cut: Ways = (OnCut.ERROR,)
     hedge: Hedge = Field(0.0, json_schema_extra={"default": "off"})
@@ -320,9 +289,10 @@ class AuditSection(Section):
 
 
 class LedgerSection(Section):
-    """The ledger."""
+    """The ledger: its folder, and for how long single records are kept."""
 
-    path: str
+    path: str = Field(min_length=1)
+    keep: KeptDays | None = None
 
 
 class ResidencySection(Section):
@@ -347,8 +317,8 @@ class TenantSection(Section):
     region: Name | None = None
     backends: Annotated[Annotated[list[Name], Field(min_length=1)] | None, BeforeValidator(_given)] = None
     priority: int = Field(0, ge=0, le=100)
-    limits: Limits | None = None
-    budget: Budget | None = None
+    limits: LimitsSection = LimitsSection()
+    budget: BudgetSection = BudgetSection()
 
     @property
     def sovereign(self) -> bool:
@@ -367,6 +337,7 @@ class ConfigurationFile(Section):
     regions: dict[Name, RegionSection] = {"default": RegionSection()}
     backends: dict[Name, BackendSection] = Field(json_schema_extra={"minProperties": 1})
     models: dict[ModelName, ModelSection] = Field(json_schema_extra={"minProperties": 1})
+    catalogue: str | None = Field(None, min_length=1)
     routes: dict[Name, RouteSection] = {}
     audit: AuditSection | None = None
     ledger: LedgerSection | None = None

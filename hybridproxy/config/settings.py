@@ -6,8 +6,11 @@ from typing import Literal
 
 from geo.networks import NetworkSet
 from geo.regions import Region
+from hybridproxy.catalogue.catalogue import Overlay
+from hybridproxy.catalogue.offers import Offer
 from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.resilience.breaker import DEFAULT_RULES, Rules
+from hybridproxy.resilience.shedding import LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Listen:
         keepalive: seconds an idle connection is kept.
         drain_delay: seconds between the signal to stop and the end of listening.
         drain_timeout: seconds that running calls are given to end.
+        max_calls: calls at a time in one process.
+        shed_lag: seconds the event loop may be late before calls are refused for it.
 
     """
 
@@ -36,6 +41,8 @@ class Listen:
     keepalive: float
     drain_delay: float
     drain_timeout: float
+    max_calls: int = 5000
+    shed_lag: float = LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,14 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger: the folder it is written to, and the days that its records are kept, None: for good."""
+
+    folder: Path
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that is not routing.
 
@@ -116,6 +131,7 @@ class Settings:
         breaker: how long a target stays open.
         redis: what replicas share health through, None: each keeps to itself.
         audit: the audit log, None: there is none.
+        ledger: what calls used and cost, None: it is not written down.
 
     """
 
@@ -127,6 +143,7 @@ class Settings:
     breaker: Rules = DEFAULT_RULES
     redis: Redis | None = None
     audit: Audit | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,8 @@ class Configuration:
         settings: the rest.
         warnings: what is accepted and does nothing, or is probably not meant; each with its place.
         sources: the files it came from, the main one first.
+        offers: which backend serves which model at which price, and who says so.
+        overlay: what goes before the catalogue.
 
     """
 
@@ -145,3 +164,5 @@ class Configuration:
     settings: Settings
     warnings: tuple[str, ...]
     sources: tuple[Path, ...]
+    offers: tuple[Offer, ...] = ()
+    overlay: Overlay = field(default_factory=dict)

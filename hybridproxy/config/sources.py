@@ -81,7 +81,7 @@ class Sources:
 def read_sources(path: Path, environ: Mapping[str, str], plane: Plane = Plane.ALL) -> Sources:
     """Read the main file and what it includes, for a plane. What could not be read is noted as a mistake."""
     sources = Sources(Environment(environ), Document(str(path), None, Marks((1, 1), (1, 1))), paths=[path])
-    main, _ = _read(path, sources, MAX_FILE)
+    main, _ = read_document(path, sources, MAX_FILE)
     if main is None:
         return sources
     sources.main = main
@@ -96,7 +96,7 @@ def read_sources(path: Path, environ: Mapping[str, str], plane: Plane = Plane.AL
     return sources
 
 
-def _read(path: Path, sources: Sources, allowance: int) -> tuple[Document | None, int]:
+def read_document(path: Path, sources: Sources, allowance: int) -> tuple[Document | None, int]:
     """Read and parse a file of at most so many bytes; return what is in it and its size."""
     name = str(path)
     try:
@@ -141,7 +141,7 @@ def _include(data: dict[str, Any], path: Path, sources: Sources) -> None:
                 sources.refuse(("include", number), f"leads to more than {MAX_INCLUDES} files")
                 return
             sources.paths.append(included)
-            document, size = _read(included, sources, min(MAX_FILE, allowance))
+            document, size = read_document(included, sources, min(MAX_FILE, allowance))
             allowance -= size
             if document is not None:
                 _merge(document, merged, sources)

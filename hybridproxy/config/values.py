@@ -42,6 +42,9 @@ _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1_000_000, "KiB": 1024, "MiB": 1
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _TENANT = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}"
 _MODEL = r"[!-~]{1,200}"
+_WORKSPACE = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HEADER = r"[A-Za-z0-9-]{1,64}"
+_HEADER_VALUE = r"[!-~](?:[ -~]{0,4094}[!-~])?"
 _DIGEST = r"sha256:[0-9a-fA-F]{64}"
 _SECRET = re.compile(r"[!-~]{1,4096}")
 _IN_BRACKETS = re.compile(r"\[[^][]*\](?::[0-9]*)?")
@@ -68,6 +71,14 @@ def duration(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DURATION:
         raise ValueError("expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h")
     return float(value)
+
+
+def kept_days(value: Any) -> int:
+    """Return the days of `400d` for which something is kept."""
+    number = 0 if value == "none" else days(value)
+    if not number:
+        raise ValueError("expected days as in 400d; leave it out to keep everything")
+    return number
 
 
 def positive_duration(value: Any) -> float:
@@ -294,6 +305,8 @@ def _row_of(table: Collection[str], noun: str) -> Callable[[Any], str]:
 _DurationText = Annotated[str, Field(pattern=rf"^{_DURATION.pattern}$", examples=["3s", "500ms"])] | float
 _Name = Annotated[str, Field(pattern=rf"^{_NAME}$")]
 _Env = Annotated[str, Field(pattern=r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")]
+_EnvPair = Annotated[str, Field(pattern=r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}(?::\$\{[A-Za-z_][A-Za-z0-9_]*\}){0,2}$")]
+"""A key, or the parts of a pair that signs (AWS)."""
 _PortText = Annotated[int, Field(ge=0, le=65535)] | _Env
 
 Duration = Annotated[float, PlainValidator(duration, json_schema_input_type=_DurationText)]
@@ -323,6 +336,12 @@ Days = Annotated[
     int,
     PlainValidator(
         days, json_schema_input_type=Annotated[str, Field(pattern=r"^(none|[0-9]{1,4}d)$", examples=["none", "30d"])]
+    ),
+]
+KeptDays = Annotated[
+    int,
+    PlainValidator(
+        kept_days, json_schema_input_type=Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}d$", examples=["400d"])]
     ),
 ]
 Places = Annotated[
@@ -356,7 +375,7 @@ Resolver = Annotated[
     NameServer,
     PlainValidator(name_server, json_schema_input_type=Annotated[str, Field(examples=["10.0.0.2", "10.0.0.2:5353"])]),
 ]
-Secret = Annotated[str, PlainValidator(secret, json_schema_input_type=_Env)]
+Secret = Annotated[str, PlainValidator(secret, json_schema_input_type=_EnvPair)]
 Digest = Annotated[
     bytes, PlainValidator(key_digest, json_schema_input_type=Annotated[str, Field(pattern=f"^{_DIGEST}$")])
 ]
@@ -382,6 +401,27 @@ ModelPattern = Annotated[
     PlainValidator(
         _matching(_MODEL, "expected a model's name or a pattern with *: visible ASCII characters"),
         json_schema_input_type=Annotated[str, Field(pattern=rf"^{_MODEL}$")],
+    ),
+]
+Workspace = Annotated[
+    str,
+    PlainValidator(
+        _matching(_WORKSPACE, "expected the name of a workspace, such as llm-1a2b3c"),
+        json_schema_input_type=Annotated[str, Field(pattern=f"^{_WORKSPACE}$")],
+    ),
+]
+HeaderName = Annotated[
+    str,
+    PlainValidator(
+        _matching(_HEADER, "expected the name of a header, such as x-portkey-config"),
+        json_schema_input_type=Annotated[str, Field(pattern=f"^{_HEADER}$")],
+    ),
+]
+HeaderValue = Annotated[
+    str,
+    PlainValidator(
+        _matching(_HEADER_VALUE, "expected one line of visible ASCII characters"),
+        json_schema_input_type=Annotated[str, Field(pattern=f"^{_HEADER_VALUE}$")],
     ),
 ]
 ProviderName = Annotated[

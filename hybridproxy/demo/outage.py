@@ -119,7 +119,7 @@ class Outage:
         self._show.update(view(story, self._application.calls, self.sight, now), now - story.begun)
 
 
-def outage(number: int, stage: Stage, workspace: Workspace, screen: Screen) -> bool:
+def outage(number: int, total: int, stage: Stage, workspace: Workspace, screen: Screen) -> bool:
     """Play the act and show what came of it; return whether anything was not as expected.
 
     Raises:
@@ -130,7 +130,7 @@ def outage(number: int, stage: Stage, workspace: Workspace, screen: Screen) -> b
     from hybridproxy.demo.application import RATE, Application  # noqa: PLC0415 - the client takes a second to import
     from hybridproxy.demo.callers import MODEL  # noqa: PLC0415
 
-    screen.headline(number, number, HEADLINE)
+    screen.headline(number, total, HEADLINE)
     place = f"{CALLER.address} ({CALLER.place})"
     screen.labelled("calls", f"{CALLER.tenant}, from {place}, {RATE} a second, streamed")
     stage.say(BEHAVIOUR)

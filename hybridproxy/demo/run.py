@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hybridproxy.demo import ports as ports_module
+from hybridproxy.demo.costs import costs
 from hybridproxy.demo.engine import PACKAGES as ENGINE_PACKAGES
 from hybridproxy.demo.interrupts import Interrupts
 from hybridproxy.demo.invitation import invitation
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from hybridproxy.demo.callers import Callers
 
 FINE, FAILED, MISUSE, INTERRUPTED = 0, 1, 2, 130
-TOTAL: Final = len(STEPS) + 1
-"""Steps with one call each, and the outage."""
+TOTAL: Final = len(STEPS) + 2
+"""Steps with one call each, the outage, and what all that cost."""
 
 WATCH: Final = 0.3
 """Seconds between two looks at the programs while the demo stays up."""
@@ -94,7 +95,8 @@ def _demo(options: Options, screen: Screen, processes: Processes) -> int:
         callers = Callers(ports.data)
         wrong = [_step(n, step, stage, workspace, callers, screen) for n, step in enumerate(STEPS, start=1)]
         callers.close()
-        wrong.append(outage(TOTAL, stage, workspace, screen))
+        wrong.append(outage(TOTAL - 1, TOTAL, stage, workspace, screen))
+        wrong.append(costs(TOTAL, TOTAL, ports.admin, workspace.admin_token, STEPS, screen))
         status = _verdict(screen, sum(wrong))
         if options.wait:
             screen.say()

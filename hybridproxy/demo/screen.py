@@ -104,6 +104,16 @@ class Screen:
         grid.add_row(Text(label, style=style or "dim"), Text(printable(text), style=style))
         self._console.print(Padding(grid, (0, 0, 0, INDENT), expand=False))
 
+    def table(self, cells: Sequence[Sequence[str]]) -> None:
+        """Show rows of text under a row of names; what is a number in the last row stands at the right."""
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+        for name, last in zip(cells[0], cells[-1], strict=True):
+            numbers = last[:1].isdigit()
+            table.add_column(printable(name), justify="right" if numbers else "left", no_wrap=True)
+        for row in cells[1:]:
+            table.add_row(*map(printable, row))
+        self._console.print(Padding(table, (0, 0, 0, INDENT), expand=False))
+
     def _decision(self, outcome: Outcome, asked: Mapping[str, int | None]) -> None:
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
         table.add_column("backend", no_wrap=True)

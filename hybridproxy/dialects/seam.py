@@ -54,13 +54,7 @@ def summed(first: Usage | None, second: Usage | None) -> Usage | None:
     """Return the usage of two parts together; of one alone where the other's is not known."""
     if first is None or second is None:
         return first or second
-    return Usage(
-        first.prompt + second.prompt,
-        first.completion + second.completion,
-        first.cached + second.cached,
-        first.reasoning + second.reasoning,
-        first.estimated or second.estimated,
-    )
+    return first.plus(second)
 
 
 class Seam(ABC):
@@ -318,9 +312,10 @@ def _added(usage: Mapping[str, Any], before: Usage) -> dict[str, Any]:
     }
     for name, part, tokens in (
         ("prompt_tokens_details", "cached_tokens", total.cached),
+        ("prompt_tokens_details", "cache_write_tokens", total.written),
         ("completion_tokens_details", "reasoning_tokens", total.reasoning),
     ):
         if tokens:
-            details = usage.get(name)
+            details = out.get(name)
             out[name] = {**(details if type(details) is dict else {}), part: tokens}
     return out

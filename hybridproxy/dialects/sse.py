@@ -6,13 +6,19 @@ in the usual form, so that a reader of the output never sees anything else. Only
 Source: html.spec.whatwg.org, section 9.2.6 "Interpreting an event stream".
 """
 
+import re
+from dataclasses import field
 from typing import Final
 
+from hybridproxy.model.value import value
+
 MAX_EVENT: Final = 1 << 20
-"""Bytes of one event; a longer one is refused."""
+"""Bytes of one event, unless its dialect has longer ones; what is longer is refused."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _COMMENT: Final = b":\n\n"
+_WHOLE: Final = re.compile(rb"(?:id:[^\r\n]*\n)?(?:event:[^\r\n]*\n)?(?::HTTP_STATUS/\d{3}\n)?data:[^\r\n]*\n\n")
+"""An event as those who give names to them send it, of which nothing has to be changed."""
 
 
 class EventTooLongError(Exception):
@@ -27,9 +33,18 @@ class Splitter:
     grows with the bytes alone: what is held is never read twice.
     """
 
-    __slots__ = ("_after_cr", "_begun", "_lines", "_part", "_size")
+    __slots__ = ("_after_cr", "_begun", "_limit", "_lines", "_part", "_size", "_whole")
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False, limit: int = MAX_EVENT) -> None:
+        """Begin a stream.
+
+        Args:
+            whole: events keep their names and numbers, and DashScope's comment with the status.
+            limit: bytes of one event.
+
+        """
+        self._whole = whole
+        self._limit = limit
         self._lines: list[bytes] = []
         self._part: list[bytes] = []
         self._size = 0
@@ -55,9 +70,12 @@ class Splitter:
             and data.count(b"\n") == 2
             and self._begun
             and not self._size
-            and len(data) <= MAX_EVENT
+            and len(data) <= self._limit
             and b"\r" not in data
         ):
+            self._after_cr = False
+            return [data]
+        if self._whole and self._begun and not self._size and len(data) <= self._limit and _WHOLE.fullmatch(data):
             self._after_cr = False
             return [data]
         if not data:
@@ -93,7 +111,7 @@ class Splitter:
                 self._lines.append(line)
                 self._grow(len(line) + 1)
             elif self._lines:
-                out += _event(self._lines)
+                out += _whole_event(self._lines) if self._whole else _event(self._lines)
                 self._lines.clear()
                 self._size = 0
         if last:
@@ -103,7 +121,7 @@ class Splitter:
 
     def _grow(self, more: int) -> None:
         self._size += more
-        if self._size > MAX_EVENT:
+        if self._size > self._limit:
             raise EventTooLongError
 
 
@@ -123,6 +141,53 @@ def _usual(lines: list[bytes]) -> list[bytes]:
     if not data:
         return comments
     return [*comments, b"data: " + b"\ndata: ".join(data) + b"\n\n"]
+
+
+def split_events(data: bytes) -> list[bytes]:
+    """Return the events of a block that was joined from whole ones."""
+    return [event + b"\n\n" for event in data.split(b"\n\n")[:-1]]
+
+
+_STATUS: Final = re.compile(rb":HTTP_STATUS/(\d{3})")
+_KEPT: Final = (b"data:", b"event:", b"id:")
+
+
+def _whole_event(lines: list[bytes]) -> list[bytes]:
+    """Return an event with its data, its name, its number and DashScope's status, each line as it came."""
+    kept = [line for line in lines if line.startswith(_KEPT) or _STATUS.fullmatch(line)]
+    if any(line.startswith(b"data:") for line in kept):
+        return [b"\n".join(kept) + b"\n\n"]
+    return [_COMMENT for line in lines if line.startswith(b":")]
+
+
+_USUAL: Final = re.compile(rb"(?:id:[^\n]*\n)?(?:event:([^\n]*)\n)?(?::HTTP_STATUS/(\d{3})\n)?data: ?([^\n]*)\n\n")
+
+
+@value
+class Fields:
+    """The fields of an event that `Splitter.feed` gave whole; `status` is DashScope's, 0 where there is none."""
+
+    name: bytes
+    data: bytes = field(repr=False)
+    status: int = 0
+
+
+def fields_of(event: bytes) -> Fields | None:
+    """Return the fields of an event, None for a comment."""
+    usual = _USUAL.fullmatch(event)
+    if usual is not None:
+        named, told, said = usual.groups()
+        return Fields(named.strip() if named else b"", said, int(told) if told else 0)
+    name, status = b"", 0
+    data: list[bytes] = []
+    for line in event.split(b"\n"):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+        elif line.startswith(b"event:"):
+            name = line[6:].strip()
+        elif found := _STATUS.fullmatch(line):
+            status = int(found[1])
+    return Fields(name, b"\n".join(data), status) if data else None
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -36,7 +36,7 @@ def estimate_tokens(family: Family, body: Mapping[str, Any]) -> TokenEstimate:
     leave out a backend whose window is clearly too small.
     """
     plain = cjk = counted = 0
-    pending: list[Any] = [body.get(name) for name in ("messages", "prompt", "input", "tools")]
+    pending: list[Any] = [body.get("messages"), body.get("prompt"), body.get("input"), body.get("tools")]
     while pending:
         value = pending.pop()
         kind = type(value)
@@ -54,7 +54,13 @@ def estimate_tokens(family: Family, body: Mapping[str, Any]) -> TokenEstimate:
             else:
                 pending.extend(value)
         elif kind is dict:
-            pending.extend(v for name, v in value.items() if name not in _NOT_TEXT)
+            for name, inner in value.items():
+                if name in _NOT_TEXT:
+                    continue
+                if type(inner) is str and inner.isascii():  # nearly always
+                    plain += len(inner)
+                else:
+                    pending.append(inner)
     return TokenEstimate(int(plain * family.tokens_per_byte + cjk * family.tokens_per_cjk) + counted)
 
 

@@ -5,21 +5,26 @@ The only waiting is for the next event of the call: two or three times a call, n
 
 import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, Protocol
 
-from hybridproxy.dialects import openai
+from hybridproxy.dialects import TRANSLATORS, openai
 from hybridproxy.dialects.seam import Continuation, Repetition, Said, prefix, summed
-from hybridproxy.gateway.outgoing import outgoing_request
+from hybridproxy.gateway.account import Account, Made, Whose
+from hybridproxy.gateway.attempt import Client
+from hybridproxy.gateway.outgoing import Part, Sent, Spoken, outgoing_request, spoken
 from hybridproxy.gateway.parts import Parts
-from hybridproxy.gateway.relay import AnswerAttempt, Client, StreamAttempt
+from hybridproxy.gateway.relay import AnswerAttempt, GatheredAttempt, StreamAttempt
+from hybridproxy.gateway.reply import problem_of
+from hybridproxy.gateway.turns import Ready, Turns, end
+from hybridproxy.metering import records as ledger
 from hybridproxy.model.backend import B
-from hybridproxy.model.call import Call
+from hybridproxy.model.bill import tokens_of
+from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.facts import Seam
 from hybridproxy.model.fault import Fault, FaultKind, Verdict
 from hybridproxy.model.health import HealthKey
-from hybridproxy.model.load import EndpointKey
 from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.snapshot import Tenant
 from hybridproxy.model.usage import Usage
@@ -46,7 +51,8 @@ from hybridproxy.resilience.events import (
 )
 from hybridproxy.resilience.execution import Execution
 from hybridproxy.resilience.hedge import FirstTokens
-from hybridproxy.resilience.terms import BYTES_A_TOKEN, Terms
+from hybridproxy.resilience.terms import Terms
+from hybridproxy.stores.gates import Turn
 from hybridproxy.transport.upstream import Exchange, Sink, UpstreamRequest
 
 STREAM_HEADERS: Final = {
@@ -71,7 +77,7 @@ class Session(Protocol[B]):
         ...
 
 
-class Ask(Protocol):
+class Ask(Whose, Protocol):
     """Whose call it is, as far as a driver has to know."""
 
     @property
@@ -80,22 +86,12 @@ class Ask(Protocol):
         ...
 
     @property
-    def request_id(self) -> str:
-        """Our name of the call; the upstream gets it too."""
-        ...
-
-    @property
-    def tenant(self) -> str:
-        """Whose call it is: one tenant's failures alone do not speak for the fleet."""
-        ...
-
-    @property
     def owner(self) -> Tenant:
         """The same tenant, with what its calls bear upstream."""
         ...
 
-    def headers(self, backend: str, attempts: int) -> dict[str, str]:
-        """Return the headers of an answer."""
+    def headers(self, backend: str, attempts: int, dropped: Sequence[str] = ()) -> dict[str, str]:
+        """Return the headers of an answer; `dropped`: fields of the caller's that the backend was not sent."""
         ...
 
     def origin(self, n: int) -> Origin:
@@ -103,27 +99,12 @@ class Ask(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Made(Generic[B]):
-    """An attempt that was made: its target, when, and under which right to probe if it is one.
-
-    `caught`: it failed, and its target has opened since it began. `place`: where it counts as load, while it does.
-    """
-
-    target: Target[B]
-    mode: Mode
-    began: float
-    epoch: int | None
-    attempt: AnswerAttempt | StreamAttempt
-    caught: bool = False
-    place: EndpointKey | None = None
-
-
 class Driver(Generic[B]):
     """One call under way.
 
     Attributes:
         execution: the call's course.
+        account: what its attempts use and cost.
         backend: the backend of the attempt under way or last made.
         attempt: the attempt under way or last made.
         result: the attempt that answered, None when none did.
@@ -138,10 +119,9 @@ class Driver(Generic[B]):
     """
 
     __slots__ = (
-        "_allowance", "_ask", "_before", "_call", "_claims", "_client", "_due", "_events", "_flowing", "_loop", "_made",
-        "_operation", "_over", "_parts", "_plan", "_repeated", "_said",
-        "_session", "_terms", "_waiter", "attempt", "backend", "deadline", "execution", "fault",
-        "first_output", "hedged", "opened", "result", "seams",
+        "_ask", "_before", "_call", "_claims", "_client", "_due", "_events", "_flowing", "_loop", "_made", "_operation",
+        "_over", "_parts", "_plan", "_said", "_session", "_terms", "_turns", "_unsent", "_voice", "_waiter", "account",
+        "attempt", "backend", "deadline", "execution", "fault", "first_output", "hedged", "opened", "result", "seams",
     )  # fmt: skip
 
     def __init__(
@@ -158,19 +138,22 @@ class Driver(Generic[B]):
         self.deadline: float | None = None
         self.seams: list[Seam] = []
         self._call: Call | None = call
+        voice = TRANSLATORS[call.dialect].voice
+        self._voice = None if voice is None else voice(call, ask.request_id)
         self._operation = call.operation
         self._plan: Plan[B] = plan
         self._session: Session[B] = session
         self._parts = parts
         self._ask = ask
         self._terms = terms
-        self._allowance = allowance
         self._client = ask.client
         self._loop = asyncio.get_running_loop()
-        self._events: list[Event] = []
-        self._made: dict[int, Made[B]] = {}
+        self.account: Account[B] = Account(call, ask, terms, allowance, self.execution, parts, plan.family)
+        self._events: list[Event | Ready] = []
+        self._made: dict[int, Made[B]] = self.account.made
         self._claims: dict[int, tuple[HealthKey, int]] = {}
-        self._repeated: set[int] = set()
+        self._turns: Turns | None = None
+        self._unsent: Turn | None = None
         self._flowing: Made[B] | None = None
         self._said: Said | None = None
         self._before = ""
@@ -185,9 +168,35 @@ class Driver(Generic[B]):
         return None if attempt is None else summed(None if self._said is None else self._said.usage, attempt.usage)
 
     @property
+    def cost(self) -> int:
+        """Nano-dollars of all attempts; 0 before the call is over."""
+        return self.account.cost
+
+    @property
+    def at_least(self) -> int:
+        """Nano-dollars that its attempts cost at least, as far as is known while it is under way."""
+        return self.account.at_least()
+
+    @property
     def text(self) -> int:
         """Characters of output that went to the caller."""
         return 0 if self.attempt is None else self.attempt.text
+
+    @property
+    def plan(self) -> Plan[B]:
+        """Where the call may go."""
+        return self._plan
+
+    @property
+    def reached(self) -> bool:
+        """Whether somebody got a byte of the call, as far as is known."""
+        made, faults = self.execution.attempts, self.execution.faults
+        return made > len(faults) or not all(fault.facts.sent_nothing for fault in faults)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the input and the output of all attempts that anybody charges for; 0 before the call is over."""
+        return tokens_of(self.account.bills)
 
     async def run(self) -> None:
         """Carry the call to its end. Cancelling it means that the caller left."""
@@ -201,6 +210,9 @@ class Driver(Generic[B]):
                 event = self._events.pop(0)
                 if type(event) is Failed:
                     event = self._looked_at(event)
+                elif isinstance(event, Ready):
+                    self._take_turn(event)
+                    continue
                 self._perform(self.execution.on(event, self._loop.time()))
         except asyncio.CancelledError:
             gone = ClientGone(Fault(FaultKind.CLIENT_GONE, billed=True))
@@ -208,14 +220,16 @@ class Driver(Generic[B]):
             raise
         finally:
             self._parts.sweep.unregister(self)
-            for n, made in self._made.items():
-                self._count_repeated(n)
-                if made.place is not None:
-                    self._leave(made)
+            self.account.settle(self.attempt, self.usage, joined=bool(self.seams))
+            if self._turns is not None:
+                self._turns.close()
+            if self._unsent is not None:  # a bug stood between its turn and its attempt
+                self._unsent.cancel()
+            for made in self._made.values():
+                self._leave(made, answered=made.attempt is self.result)
                 made.attempt.release()
             for key, epoch in self._claims.values():  # a bug took the probe's outcome: there is no evidence
                 self._parts.health.note(key, Outcome(Signal.START, Verdict.IGNORED, epoch=epoch))
-            self._settle()
 
     def expired(self, now: float) -> None:
         """Take the sweep's word that `deadline` is over."""
@@ -225,7 +239,7 @@ class Driver(Generic[B]):
                 self._post(TimerFired(timer))
         self.deadline = min(self._due.values(), default=math.inf)
 
-    def _post(self, event: Event) -> None:
+    def _post(self, event: Event | Ready) -> None:
         self._events.append(event)
         waiter = self._waiter
         if waiter is not None and not waiter.done():
@@ -237,21 +251,43 @@ class Driver(Generic[B]):
 
     def _looked_at(self, event: Failed) -> Failed:
         """Return the failure with what is known here of it: whether its target has opened since it began."""
-        self._count_repeated(event.n)
+        self.account.count_repeated(event.n)
         made = self._made.get(event.n)
         if made is None:
             return event
-        self._leave(made)
+        self.account.end(event.n, ledger.Outcome.CUT if self._flowing is made else ledger.Outcome.FAILED, event.fault)
+        self._leave(made, event.fault)
         state = self._parts.health.state(made.target.health_key)
         made.caught = state.phase is not Phase.CLOSED or state.closed_at > made.began
         return replace(event, caught=True) if made.caught else event
 
     def _start(self, command: StartAttempt) -> None:
         target = self._plan.targets[command.target]
+        turn = self._parts.limiters.free(target)
+        if turn is None:  # its use is limited
+            call = self._call
+            assert call is not None  # noqa: S101 - it is kept as long as another attempt may be made
+            if self._turns is None:
+                self._turns = Turns(self._parts.limiters, call, self._ask.owner, self._terms.prompt, self._post)
+            turn = self._turns.ask(command, target)
+        if turn is not None:
+            self._send(command, target, turn)
+
+    def _take_turn(self, event: Ready) -> None:
+        """Send an attempt that has waited for its turn, unless the call has moved on since."""
+        taken = None if self._turns is None else self._turns.take(event.n)
+        if taken is not None:
+            command, turn = taken
+            self._send(command, self._plan.targets[command.target], turn)
+
+    def _send(self, command: StartAttempt, target: Target[B], turn: Turn) -> None:
+        self._unsent = turn
         health, epoch = self._parts.health, None
         if health.view:  # something is out: it may be this one by now, or this call may be its probe
             admitted, epoch = health.enter(target.around, target.health_key)
             if not admitted:
+                turn.cancel()
+                self._unsent = None
                 self._post(Refused(command.n))
                 return
             if epoch is not None:
@@ -262,40 +298,57 @@ class Driver(Generic[B]):
         self.hedged = self.hedged or command.mode is Mode.HEDGE
         if self._flowing is not None:  # its stream broke: this attempt is to go on from what the caller has
             self._said, self._before = (
-                self._flowing.attempt.said(self._part(self._flowing)),
+                self._flowing.attempt.said(self.account.so_far(self._flowing)),
                 self._flowing.target.backend.id,
             )
             self._flowing = None
-        attempt = self.attempt = self._attempt(command, call, target)
-        made = self._made[command.n] = Made(target, command.mode, self._loop.time(), epoch, attempt)
-        attempt.exchange = self._session.start(target, self._request(command, call, target), attempt)
+        way = spoken(call, target, self._voice, recovers=bool(self._terms.recoveries))
+        attempt = self.attempt = self._attempt(command, call, target, way)
+        made = Made(target, command.mode, self._loop.time(), epoch, attempt, turn, self._ahead(command))
+        self.account.begin(command.n, made)
+        attempt.turn, self._unsent = turn, None
+        sent = self._request(command, call, target, way)
+        attempt.dropped = sent.dropped
+        attempt.exchange = self._session.start(target, sent.request, attempt)
         if target.place is not None:
             made.place = target.place
             self._parts.loads.began(target.place)
         attempt.exchange.repeatable = not self.execution.lost  # one repeat of what may be billed is all a call gets
 
-    def _attempt(self, command: StartAttempt, call: Call, target: Target[B]) -> AnswerAttempt | StreamAttempt:
+    def _attempt(
+        self, command: StartAttempt, call: Call, target: Target[B], way: Spoken
+    ) -> AnswerAttempt | StreamAttempt:
         if not call.stream:
-            return AnswerAttempt(command.n, call, target, self._post, self._parts.wall)
+            kind = GatheredAttempt if way.gathers else AnswerAttempt
+            return kind(command.n, call, target, self._post, self._parts.wall, way)
         said, mode = self._said, command.mode
         seam = None
         if said is not None:
             seam = Continuation(said) if mode is Mode.RESUME else Repetition(said)
         keep = bool(self._terms.recoveries)
-        return StreamAttempt(command.n, call, target, self._post, self._parts.wall, keep=keep, seam=seam)
+        return StreamAttempt(command.n, call, target, self._post, self._parts.wall, way, keep=keep, seam=seam)
 
-    def _request(self, command: StartAttempt, call: Call, target: Target[B]) -> UpstreamRequest:
+    def _request(self, command: StartAttempt, call: Call, target: Target[B], way: Spoken) -> Sent:
         resumes = self._said if command.mode is Mode.RESUME else None
+        part = Part(
+            None if resumes is None else prefix(resumes),
+            self._ahead(command),
+            breaks=bool(self._terms.recoveries),
+        )
         return outgoing_request(
             call,
             target,
             self._ask.request_id,
+            way=way,
             owner=self._ask.owner,
-            said=None if resumes is None else prefix(resumes),
-            running_usage=bool(self._terms.recoveries),
-            spent=0 if resumes is None or resumes.usage is None else resumes.usage.completion,
+            part=part,
             origin=self._ask.origin(command.n),
         )
+
+    def _ahead(self, command: StartAttempt) -> int:
+        """Return about how many tokens of the answer an attempt is sent to be gone on with."""
+        resumes = self._said if command.mode is Mode.RESUME else None
+        return 0 if resumes is None or resumes.usage is None else resumes.usage.completion
 
     def _set_timer(self, command: SetTimer) -> None:
         self._due[command.timer] = self._loop.time() + command.after
@@ -308,7 +361,10 @@ class Driver(Generic[B]):
         if made is None:
             return  # it was never made: its refusal waited behind another event
         self._claims.pop(command.n, None)
+        made.fault = made.fault or command.fault
         key, fault, health = made.target.health_key, command.fault, self._parts.health
+        if command.verdict is Verdict.OK and self._operation is Operation.COUNT:
+            command = replace(command, verdict=Verdict.IGNORED)  # who counts may still not answer
         if command.verdict is Verdict.OK and made.epoch is None:
             health.good(key, command.signal, self._operation)
             return
@@ -320,17 +376,20 @@ class Driver(Generic[B]):
     def _cancel(self, command: CancelAttempt) -> None:
         made = self._made.get(command.n)
         if made is None:
+            if self._turns is not None:
+                self._turns.leave(command.n)
             return
         self._leave(made)
+        self.account.end(command.n, ledger.Outcome.CANCELLED)
         if made.attempt.exchange is not None:
             made.attempt.exchange.cancel()
-        if self.first_output is not None and not self.seams and self._flowing is not made:  # the loser of a hedge
-            cost = made.target.price.of(self._part(made))
-            self.execution.lost[command.n] = cost
-            self._allowance.correct(self._loop.time(), cost)
+        if self.first_output is not None and not self.seams and self._flowing is not made:
+            self.account.lose(command.n)
 
-    def _leave(self, made: Made[B]) -> None:
-        """Count an attempt no longer as load of its endpoint."""
+    def _leave(self, made: Made[B], fault: Fault | None = None, *, answered: bool = False) -> None:
+        """Count an attempt no longer as under way, neither at its endpoint nor for its credential."""
+        if not made.turn.over:
+            end(made.turn, made.attempt, self._terms.prompt, fault, answered=answered)
         place, made.place = made.place, None
         if place is not None:
             self._parts.loads.ended(place)
@@ -348,9 +407,12 @@ class Driver(Generic[B]):
                 known.clear()
             known.setdefault(made.target.health_key, FirstTokens()).add(now - made.began)
         if isinstance(made.attempt, StreamAttempt):
+            if self._terms.handling.paced:
+                self._parts.loads.spoke((self.backend, made.target.model), now - made.began, now)
             self.opened = True
             self._flowing = made
-            self._client.open(STREAM_HEADERS | self._ask.headers(self.backend, self.execution.attempts))
+            headers = self._ask.headers(self.backend, self.execution.attempts, made.attempt.dropped)
+            self._client.open(STREAM_HEADERS | headers)
             made.attempt.attach(self._client)
 
     def _join(self, command: Join) -> None:
@@ -367,11 +429,15 @@ class Driver(Generic[B]):
     def _complete(self, command: Complete) -> None:
         """End the caller's stream: our terminal marker, then the clean end of the body."""
         made = self._made[command.n]
+        self.account.end(command.n, ledger.Outcome.ANSWERED)
         self.result = self.attempt = made.attempt
         self.backend = made.target.backend.id
         self._over = True
         if self.opened:
-            self._client.end(openai.DONE)
+            closing = made.attempt.closing
+            if closing is None:
+                closing = openai.DONE if self._voice is None else self._voice.end()
+            self._client.end(closing)
 
     def _give_up(self, command: GiveUp) -> None:
         self.fault = command.fault
@@ -381,46 +447,10 @@ class Driver(Generic[B]):
 
     def _break_off(self, fault: Fault) -> None:
         """Tell the caller honestly that its stream broke: an error event, no terminal marker, no clean end."""
-        facts = fault.facts
         if fault.kind not in {FaultKind.CLIENT_GONE, FaultKind.CLIENT_STALLED}:
-            self._client.write(openai.encode_stream_error(message=fault.sentence(), type_=facts.type, code=facts.code))
+            problem = problem_of(fault)
+            self._client.write(openai.stream_error(problem) if self._voice is None else self._voice.error(problem))
         self._client.cut()
-
-    def _part(self, made: Made[B]) -> Usage:
-        """Return what an attempt used, estimated where it did not come to report it."""
-        attempt = made.attempt
-        if attempt.usage is not None:
-            return attempt.usage
-        return Usage(self._terms.prompt, attempt.text // BYTES_A_TOKEN, estimated=True)
-
-    def _count_repeated(self, n: int) -> None:
-        """Count what an attempt may cost twice: it was sent whole over a connection that turned out to be stale."""
-        made = self._made.get(n)
-        exchange = None if made is None else made.attempt.exchange
-        if made is not None and exchange is not None and exchange.repeated:
-            exchange.repeated = False
-            self._repeated.add(n)
-            cost = self.execution.cost(n)
-            self.execution.lost[n] = self.execution.lost.get(n, 0) + cost
-            self._allowance.correct(self._loop.time(), cost)
-
-    def _settle(self) -> None:
-        """Charge the tenant: what the answer cost, and what was paid for nothing, by the tokens that were counted."""
-        now, usage = self._loop.time(), self.usage
-        for made in self._made.values():
-            if made.attempt is self.attempt and usage is not None:
-                self._allowance.spent(now, made.target.price.of(usage))
-        if usage is None or usage.estimated:
-            return
-        for n, estimate in self.execution.lost.items():
-            made_for_nothing = self._made.get(n)
-            answered = made_for_nothing is not None and made_for_nothing.attempt.usage is not None
-            if made_for_nothing is None or self.seams or (answered and n not in self._repeated):
-                continue
-            times = 2 if n in self._repeated and not answered else 1
-            known = times * made_for_nothing.target.price.of(Usage(usage.prompt, 0))
-            self.execution.lost[n] = known
-            self._allowance.correct(now, known - estimate)
 
     _PERFORM: ClassVar[dict[type[Command], Callable[[Any, Any], None]]] = {
         StartAttempt: _start,

@@ -7,17 +7,27 @@ from hybridproxy.gateway.running import Running
 from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.health import Health
-from hybridproxy.model.plan import Plan, Refusal
+from hybridproxy.model.load import NO_LOADS, Loads
+from hybridproxy.model.plan import Plan, Refusal, Target
 from hybridproxy.residency.demand import parse_demand
 from hybridproxy.routing.decision import decision
 from hybridproxy.routing.plan import plan, plan_sovereign
+from hybridproxy.stores.limiters import Limiters
 
 
 class ExplainError(Exception):
     """A description that describes no call; the text says what is wrong with it."""
 
 
-def explain(running: Running, described: dict[str, Any], *, health: Health, now: float) -> dict[str, Any]:
+def explain(
+    running: Running,
+    described: dict[str, Any],
+    *,
+    health: Health,
+    now: float,
+    loads: Loads = NO_LOADS,
+    limiters: Limiters | None = None,
+) -> dict[str, Any]:
     """Return the decision for a described call, with the attempts it would make in order.
 
     Args:
@@ -25,7 +35,9 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
         described: `tenant`, `model`, and where they matter `address` (the client's), `operation` (chat), `stream`
             (false), `needs` (list of capabilities), `size` (bytes of the body), `residency` (as in the header).
         health: the targets that are not fit.
-        now: seconds on the clock of `health`.
+        now: seconds on the clock of `health` and `loads`.
+        loads: how loaded endpoints are, and how soon backends answer.
+        limiters: how much of our credentials is in use; an attempt at one that has no room says why, as `full`.
 
     Raises:
         ExplainError: something in the description is wrong.
@@ -56,12 +68,17 @@ def explain(running: Running, described: dict[str, Any], *, health: Health, now:
     if not running.snapshot.plane.serves(sovereign=caller.sovereign):
         raise ExplainError(f"this process serves the {running.snapshot.plane.value} plane: ask one of the other")
     make = plan_sovereign if caller.sovereign else plan
-    chosen: Plan[Any] | Refusal = make(call, caller, running.snapshot, health, now, random.Random(0))  # noqa: S311
+    chosen: Plan[Any] | Refusal = make(call, caller, running.snapshot, health, now, random.Random(0), loads)  # noqa: S311
     answer = decision(call.model, caller, chosen.candidates)
     if isinstance(chosen, Refusal):
         return {**answer, "refused": chosen.kind.value, "message": chosen.message}
-    attempts = [{"backend": t.backend.id, "endpoint": t.endpoint.authority, "model": t.model} for t in chosen.targets]
-    return {**answer, "attempts": attempts}
+    return {**answer, "attempts": [_attempt(target, limiters) for target in chosen.targets]}
+
+
+def _attempt(target: Target[Any], limiters: Limiters | None) -> dict[str, Any]:
+    named = {"backend": target.backend.id, "endpoint": target.endpoint.authority, "model": target.model}
+    full = None if limiters is None else limiters.full(target)
+    return named if full is None else {**named, "full": full.why}
 
 
 def _text(described: dict[str, Any], name: str, default: str | None = None) -> str:

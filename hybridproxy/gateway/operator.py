@@ -137,13 +137,15 @@ class Result:
 class Operator:
     """Carries out orders on one worker's health."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each tells of another part of the worker
         self,
         health: MemoryHealth,
         *,
         running: Callable[[], Running],
         shared: Callable[[], Mapping[str, Any] | None],
         under_way: Callable[[], Mapping[str, int]],
+        pressure: Callable[[], Mapping[str, Any]],
+        limits: Callable[[], Mapping[str, Any]] = dict,
         log: Callable[..., None],
         now: Callable[[], float],
         wall: Callable[[], float],
@@ -156,6 +158,8 @@ class Operator:
             shared: how sharing goes: `up`, `live` (workers), `age` (seconds since the last sync); None: it is not
                 configured.
             under_way: how much is under way, by what it is.
+            limits: what limits tenants and our use of backends, and how much of it is in use, as parts of the state.
+            pressure: how this worker bears its load, and which calls it refuses because of it.
             log: takes the name of an event and its fields.
             now: the clock of `health`.
             wall: seconds since the epoch.
@@ -165,6 +169,8 @@ class Operator:
         self._running = running
         self._sharing = shared
         self._under_way = under_way
+        self._limits = limits
+        self._pressure = pressure
         self._log = log
         self._now = now
         self._wall = wall
@@ -238,7 +244,9 @@ class Operator:
             "marks": [{**_named(mark.key), **_shown(mark)} for mark in sorted(marks, key=lambda mark: mark.until)],
             "sharing": self._shown_sharing(),
             "under_way": dict(self._under_way()),
+            "pressure": dict(self._pressure()),
             "targets_left_off": left_off,
+            **self._limits(),
         }
 
     def _targets(self, marks: list[Mark]) -> tuple[dict[str, list[dict[str, Any]]], int]:

@@ -1,15 +1,24 @@
 """From a judged call to the body one backend gets: our own serialisation, in the provider's spelling."""
 
 from collections.abc import Mapping
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 
+from hybridproxy.dialects import TRANSLATORS
+from hybridproxy.dialects.marks import without, without_marks
+from hybridproxy.dialects.openai import BEGINS
+from hybridproxy.dialects.thinking import say_thinking
+from hybridproxy.dialects.translator import Outgoing, Voice
+from hybridproxy.dialects.unify import THINKING
 from hybridproxy.model.backend import Backend, SovereignBackend
-from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.call import ANSWER_BOUNDS, Call, Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Tenant
+from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS, Body, Provider
 from hybridproxy.residency.records import Origin
@@ -21,52 +30,149 @@ MAX_PRIORITY: Final = 100
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+@value
+class Spoken:
+    """How an attempt speaks with its upstream, and how its caller hears of it.
+
+    Attributes:
+        dialect: the upstream's.
+        native: that is the caller's, whose own words go there, and the answer's bytes back.
+        gathers: it streams though the caller does not, so the answer is put together here.
+        voice: what the caller hears, None: what the upstream says as it is, or OpenAI's form of it.
+
+    """
+
+    dialect: Dialect = Dialect.OPENAI
+    native: bool = False
+    gathers: bool = False
+    voice: Voice | None = field(default=None, repr=False)
+
+
+PLAIN: Final = Spoken()
+
+
+def spoken(call: Call, target: Target[Any], voice: Voice | None = None, *, recovers: bool = False) -> Spoken:
+    """Return how a call is spoken to a target; `recovers`: its stream may have to go on elsewhere.
+
+    Such a stream is never the upstream's own bytes, since parts are joined in OpenAI's form.
+    """
+    provider = PROVIDERS[target.backend.provider]
+    gathers = target.streams_only and not call.stream and call.operation.streams
+    if call.dialect is Dialect.OPENAI and not gathers and call.operation in provider.paths:
+        return PLAIN
+    fits = TRANSLATORS[call.dialect].fits
+    translates = recovers or (fits is not None and not fits(call, target.model))
+    dialect = provider.dialect_for(call, plain=target.backend.plain or translates)
+    if gathers and TRANSLATORS[dialect].request is None:  # it is only repeated, and what a caller said does not stream
+        dialect = Dialect.OPENAI
+    native = call.dialect is dialect is not Dialect.OPENAI and not translates and not gathers
+    return Spoken(dialect, native, gathers, None if native else voice)
+
+
+@value
+class Part:
+    """Which part of an answer is asked for.
+
+    Attributes:
+        said: what the caller has of a chat's answer, without whitespace at its end: the backend is asked to write on
+            from there, in its native way. Where it is empty there is nothing to write on from, and the call is asked
+            anew. None: it has nothing.
+        spent: about how many tokens of the answer the caller has; the limits on its length shrink by them.
+        breaks: the stream may break and have to go on elsewhere, so its usage is asked for in each chunk, where the
+            provider can.
+
+    """
+
+    said: str | None = field(default=None, repr=False)
+    spent: int = 0
+    breaks: bool = False
+
+
+WHOLE: Final = Part()
+
+
+@value
+class Sent:
+    """A request to an upstream, and the caller's fields that are not in it."""
+
+    request: UpstreamRequest
+    dropped: tuple[str, ...] = ()
+
+
 def outgoing_request(
     call: Call,
     target: Target[Any],
     request_id: str,
     *,
+    way: Spoken = PLAIN,
     owner: Tenant | None = None,
-    said: str | None = None,
-    running_usage: bool = False,
-    spent: int = 0,
+    part: Part = WHOLE,
     origin: Origin | None = None,
-) -> UpstreamRequest:
-    """Return what a target is sent under this id of ours; `owner`: whose call it is, None: our own.
+) -> Sent:
+    """Return what a target is sent.
 
-    For the rest, and for what it raises, see `outgoing_body`; `origin` is what the audit log tells of it.
+    Args:
+        call: the call.
+        target: where it goes.
+        request_id: our id of it.
+        way: how the target is spoken to.
+        owner: whose call it is, None: our own.
+        part: which part of the answer is asked for.
+        origin: what the audit log tells of it.
+
+    Raises:
+        ValueError: the provider does not continue an answer; no prompt is made up for one that does not.
+
     """
     provider = PROVIDERS[target.backend.provider]
-    return UpstreamRequest(
-        path=provider.path(call.operation, target.endpoint.base_path),
-        body=outgoing_body(
+    ours = _ours(call, provider, target.backend, owner)
+    base = target.endpoint.base_path
+    headers: tuple[tuple[str, str], ...] = (("x-request-id", request_id), *target.backend.headers)
+    stream = call.stream or way.gathers
+    if way.dialect is Dialect.OPENAI:
+        path, root = provider.path(call.operation, base), None
+        made = outgoing_body(
             call, provider, target.model, target.backend.pin,
-            said=said, running_usage=running_usage, spent=spent, ours=_ours(call, provider, target.backend, owner),
-        ),
-        stream=call.stream,
-        headers=(("x-request-id", request_id),),
-        origin=origin,
-    )  # fmt: skip
+            stream=stream, part=part, ours=ours,
+        )  # fmt: skip
+    else:
+        wire, translator = provider.wires[way.dialect], TRANSLATORS[way.dialect]
+        if way.native:
+            assert translator.repeat is not None  # noqa: S101 - what passes natively can be said again
+            made = translator.repeat(call, target.model)
+        else:
+            assert translator.request is not None  # noqa: S101 - a provider's row that has the dialect as its only one
+            body = outgoing_body(call, provider, target.model, target.backend.pin, stream=stream, part=part)
+            made = translator.request(body.body, stream)
+            made = replace(made, dropped=(*body.dropped, *made.dropped))
+        path = wire.paths[call.operation].replace("{variant}", made.variant or call.variant)
+        root, headers = wire.root_at(base), (*headers, *wire.headers)
+        given = {name for name, _ in headers}  # what the operator says a caller does not say otherwise
+        headers += tuple((name, text) for name, text in made.headers if name not in given)
+    request = UpstreamRequest(
+        path, orjson.dumps(made.body), stream=call.stream, headers=headers, origin=origin, root=root
+    )
+    return Sent(request, made.dropped)
 
 
 def _ours(
     call: Call, provider: Provider, backend: Backend | SovereignBackend, owner: Tenant | None
 ) -> Mapping[str, Any]:
-    """Return the fields that say whose call it is: the tenant's own cache, and its place in the queue.
-
-    A caller may stand back behind its tenant's other calls, never come before them.
-    """
+    """Return the fields that say whose call it is: the tenant's own cache, and its place in the queue."""
     if owner is None or not (provider.salt or backend.priority):
         return NOTHING
     made: Body = {}
     if provider.salt and owner.salt:
         made[provider.salt] = owner.salt
-    if backend.priority:
-        asked = call.body.get("priority")
-        priority = max(owner.priority, asked) if type(asked) is int else owner.priority
-        if priority:
-            made["priority"] = min(priority, MAX_PRIORITY)
+    if backend.priority and (priority := priority_of(call, owner)):
+        made["priority"] = min(priority, MAX_PRIORITY)
     return made
+
+
+def priority_of(call: Call, owner: Tenant) -> int:
+    """Return how far behind others a call stands. It may stand back behind its tenant's others, never come before."""
+    asked = call.body.get("priority")
+    return max(owner.priority, asked) if type(asked) is int else owner.priority
 
 
 def outgoing_body(
@@ -75,66 +181,120 @@ def outgoing_body(
     model: str,
     pins: tuple[str, ...],
     *,
-    said: str | None = None,
-    running_usage: bool = False,
-    spent: int = 0,
+    stream: bool,
+    part: Part = WHOLE,
     ours: Mapping[str, Any] = NOTHING,
-) -> bytes:
-    """Return the JSON that goes to a backend.
+) -> Outgoing:
+    """Return the JSON that goes to a backend, in OpenAI's dialect, and what of the caller's is not in it.
 
     Fields by which a client could steer the upstream's own routing are left out, fields the provider does not know are
-    dropped or renamed, and the usage of a stream is asked for where it does not come by itself.
+    dropped or renamed, thinking is asked for in its spelling, and the usage of a stream where it does not come by
+    itself.
 
     Args:
         call: what the caller asked for; its body is not changed.
         provider: how the backend speaks.
         model: the backend's own name of the model.
         pins: the operator's pins.
-        said: what the caller has of a chat's answer, without whitespace at its end: the backend is asked to write on
-            from there, in its native way. Where it is empty there is nothing to write on from, and the call is asked
-            anew.
-        running_usage: ask for the usage in each chunk of a stream, where the provider can.
-        spent: about how many tokens of the answer the caller has; the limits on its length shrink by them.
+        stream: the answer shall come as a stream.
+        part: which part of the answer is asked for.
         ours: fields of our own, whatever the caller put there.
 
     Raises:
         ValueError: the provider does not continue an answer; no prompt is made up for one that does not.
 
     """
-    drops, renames = provider.drops, provider.renames
-    body: dict[str, Any] = {
-        renames.get(name, name): value
-        for name, value in call.body.items()
-        if name not in CONTROL_FIELDS and name not in drops
-    }
+    body, dropped = _accepted(call, provider)
     body["model"] = model
-    if call.stream:
+    if stream:
+        body["stream"] = True
         if provider.asks_for_usage:
             options = {**(call.body.get("stream_options") or {}), "include_usage": True}
-            if running_usage and provider.running_usage:
+            if part.breaks and provider.running_usage:
                 options["continuous_usage_stats"] = True
             body["stream_options"] = options
     else:
         body.pop("stream_options", None)
         body.pop("stream", None)
-    if said is not None:
-        _continue(body, call, provider, said)
-    if spent:
-        _shorten(body, spent)
+    if call.begun:
+        _begin(body, call, provider)
+    if part.said is not None:
+        _continue(body, call, provider, part.said)
+    if part.spent:
+        _shorten(body, part.spent)
     if provider.prepare is not None:
         provider.prepare(body, pins)
     if ours:
         body.update(ours)
-    return orjson.dumps(body)
+    return Outgoing(body, dropped=dropped)
 
 
-def _continue(body: Body, call: Call, provider: Provider, said: str) -> None:
-    """Ask the backend to write on from what was said."""
+_OURS_TO_SAY: Final = frozenset({"stream_options", "model", "stream"})
+"""Fields that we say for the caller."""
+
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType(
+    {"n": 1, "store": False, "logprobs": False, "parallel_tool_calls": True, "echo": False}
+)
+"""What a field says that says nothing, since it would be so without it; None says nothing in any."""
+
+
+def _accepted(call: Call, provider: Provider) -> tuple[Body, tuple[str, ...]]:
+    """Return the caller's fields in the provider's words, and the names of those that it does not take."""
+    body: Body = {name: value for name, value in call.body.items() if name not in CONTROL_FIELDS}
+    dropped = call.dropped
+    if call.operation is not Operation.CHAT:
+        taken = body.keys() - provider.drops
+    else:
+        dropped += say_thinking(body, provider.thinks)
+        taken = body.keys() - provider.drops if provider.accepts is None else body.keys() & provider.accepts
+        if provider.forgets:
+            dropped += without(body, _THOUGHTS)
+        elif provider.reasoning != THINKING:
+            body["messages"] = _thoughts(body["messages"], provider.reasoning)
+        if call.dialect is not Dialect.OPENAI:  # what callers of that write is theirs to know
+            dropped += without_marks(body, provider.marks)
+    if len(taken) < len(body):
+        left_out = [name for name in body if name not in taken and name not in _OURS_TO_SAY]
+        dropped += tuple(name for name in left_out if body[name] not in (None, _EMPTY.get(name)))
+    renames = provider.renames
+    if renames:  # a null would otherwise take the place of what another field of that name says
+        taken = {name for name in taken if body[name] is not None}
+    return {renames.get(name, name): value for name, value in body.items() if name in taken}, dropped
+
+
+_THOUGHTS: Final = frozenset({THINKING})
+
+
+def _thoughts(messages: list[Any], name: str) -> list[Any]:
+    """Return the messages with what a model thought in the provider's field; those that have none are the same."""
+    if not any(THINKING in message for message in messages):
+        return messages
+    return [{name if key == THINKING else key: value for key, value in message.items()} for message in messages]
+
+
+def _begin(body: Body, call: Call, provider: Provider) -> None:
+    """Ask the backend to go on from the last message, in its own way instead of the caller's.
+
+    One with anything but text in it stays as it is, for the backend to judge.
+    """
+    *before, last = body["messages"]
+    content = last.get("content")
+    if type(content) is list and all(type(part) is dict and type(part.get("text")) is str for part in content):
+        content = "".join(part["text"] for part in content)
+    if type(content) is str:
+        body["messages"] = before
+        for name in ("continue_final_message", "add_generation_prompt"):
+            body.pop(name, None)
+        _continue(body, call, provider, content, {name: last[name] for name in last.keys() - BEGINS})
+
+
+def _continue(body: Body, call: Call, provider: Provider, said: str, last: Mapping[str, Any] = NOTHING) -> None:
+    """Ask the backend to write on from what was said; `last` is the rest of the message in which it was."""
     continues = provider.continuation
     if continues is None or call.operation is not Operation.CHAT:
         raise ValueError(f"{provider.name!r} does not continue the answer of a {call.operation.value} call")
     if said:
-        body["messages"] = [*body["messages"], {"role": "assistant", "content": said, **continues.message}]
+        body["messages"] = [*body["messages"], {**last, "role": "assistant", "content": said, **continues.message}]
         body.update(continues.body)
         if continues.template:
             given = body.get("chat_template_kwargs")
@@ -144,7 +304,7 @@ def _continue(body: Body, call: Call, provider: Provider, said: str) -> None:
 
 def _shorten(body: Body, spent: int) -> None:
     """Take the tokens that were spent from the limits; what is no number is the upstream's to refuse."""
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in ANSWER_BOUNDS:
         limit = body.get(name)
         if type(limit) is int and limit > 0:
             body[name] = max(1, limit - spent)

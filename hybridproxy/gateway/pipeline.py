@@ -1,46 +1,60 @@
 """One call from top to bottom. Read this first.
 
     caller     where from (trusted hops -> address -> location -> region) and who (key -> tenant); another plane's: 421
+    enter      a place among the tenant's calls
     body       bounded, parsed once, judged: from here on only our own serialisation goes upstream
     plan       policy, then health, then order; every backend has its reason
+    reserve    what it will use of the tenant's limits and budgets, by an estimate
     execute    attempts until one shows output; from then on that one only
-    settle     one outcome for the caller, one set of facts for whoever observes; whatever happened
+    settle     what was used, one outcome for the caller, one set of facts for whoever observes; whatever happened
 
 What the pipeline does not know: HTTP towards the caller (ingress), sockets towards backends (transport), Redis, logs.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Final
 
-from hybridproxy.dialects import openai
+import orjson
+
+from hybridproxy.dialects import TRANSLATORS
+from hybridproxy.dialects.longest import bounded
+from hybridproxy.dialects.request import RequestError
+from hybridproxy.dialects.translator import Asking
+from hybridproxy.gateway.admission import Admission
+from hybridproxy.gateway.attempt import Client
+from hybridproxy.gateway.counting import ESTIMATED, estimated, may_estimate
+from hybridproxy.gateway.demands import demanded, hold_to_terms
 from hybridproxy.gateway.driver import Driver, Session
 from hybridproxy.gateway.parts import Parts
-from hybridproxy.gateway.relay import AnswerAttempt, Client
 from hybridproxy.gateway.reply import (
     Reply,
     fault_reply,
     internal_reply,
     misdirected,
+    named,
     refusal_reply,
     request_error_reply,
     unauthorized,
 )
 from hybridproxy.gateway.running import Running
+from hybridproxy.metering.records import called
 from hybridproxy.model.backend import Backend, SovereignBackend
+from hybridproxy.model.bill import Bill
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.caller import Caller
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
 from hybridproxy.model.plan import Candidate, Refusal
 from hybridproxy.model.plane import Plane
-from hybridproxy.model.residency import NO_DEMAND, Residency
+from hybridproxy.model.price import dollars
+from hybridproxy.model.residency import NO_DEMAND
 from hybridproxy.model.snapshot import Handling, OnCut, Tenant
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
-from hybridproxy.residency.demand import DemandError, parse_demand
 from hybridproxy.residency.proof import described
 from hybridproxy.residency.records import Origin
 from hybridproxy.resilience.continuation import replayable, resumable
@@ -48,11 +62,11 @@ from hybridproxy.resilience.deadline import shortened
 from hybridproxy.resilience.hedge import HedgeAfter, hedge_after
 from hybridproxy.resilience.terms import Terms
 from hybridproxy.routing.decision import decision, header
+from hybridproxy.routing.gate import find_model
 from hybridproxy.routing.plan import plan, plan_sovereign
 from hybridproxy.telemetry.logs import tenant_hash
 
 GONE: Final = 499
-RESIDENCY: Final = "x-hybridproxy-residency"
 
 
 @value
@@ -60,7 +74,8 @@ class Arrival:
     """What the ingress knows of a request before its body is read.
 
     Attributes:
-        operation: what the path asks for.
+        dialect: how the caller speaks; the path tells.
+        asking: what the path and headers of the dialect's own ask for.
         request_id: ours.
         key: the key the caller presented, None when it presented none that can be read.
         peer: the other end of the connection.
@@ -69,11 +84,12 @@ class Arrival:
         silence: seconds the caller bears without a byte, None: it did not say.
         whole: seconds it gives the whole call, None: it did not say.
         residency: what the call demands of whoever works on it, in the caller's words; of several all hold.
-        body: reads the body, within the bounds; raises `openai.RequestError` or `BodyError`.
+        body: reads the body, within the bounds; raises `RequestError` or `BodyError`.
 
     """
 
-    operation: Operation
+    dialect: Dialect
+    asking: Asking
     request_id: str
     key: str | None = field(repr=False)
     peer: str | None = field(repr=False)
@@ -83,6 +99,17 @@ class Arrival:
     silence: float | None = None
     whole: float | None = None
     residency: Sequence[str] = ()
+
+
+def names_of(arrival: Arrival) -> dict[str, str]:
+    """Return the headers that name a call."""
+    return naming(arrival.dialect, arrival.request_id)
+
+
+def naming(dialect: Dialect, request_id: str) -> dict[str, str]:
+    """Return the headers that name a call; the SDKs of Anthropic look for a name of their own."""
+    named_so = {"x-request-id": request_id}
+    return {**named_so, "request-id": request_id} if dialect is Dialect.ANTHROPIC else named_so
 
 
 @dataclass(slots=True)
@@ -95,6 +122,7 @@ class Asked:
     client: Client
     policy: str = ""
     candidates: Sequence[Candidate] = ()
+    limits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def request_id(self) -> str:
@@ -105,6 +133,11 @@ class Asked:
     def tenant(self) -> str:
         """Whose call it is."""
         return self.caller.tenant.id
+
+    @property
+    def region(self) -> str:
+        """Where it comes from."""
+        return self.caller.region or ""
 
     @property
     def owner(self) -> Tenant:
@@ -119,14 +152,17 @@ class Asked:
         tenant = tenant_hash(caller.tenant.id)
         return Origin(self.arrival.request_id, n, tenant, self.policy, words, self.candidates)
 
-    def headers(self, backend: str, attempts: int) -> dict[str, str]:
-        """Return the headers that every answer to a model call has."""
+    def headers(self, backend: str, attempts: int, dropped: Sequence[str] = ()) -> dict[str, str]:
+        """Return the headers that every answer to a model call has; `dropped`: what the backend was not sent."""
         made = {
-            "x-request-id": self.arrival.request_id,
+            **names_of(self.arrival),
             "x-hybridproxy-backend": backend,
             "x-hybridproxy-region": self.caller.region or "none",
             "x-hybridproxy-attempts": str(attempts),
+            **self.limits,
         }
+        if dropped:
+            made["x-hybridproxy-dropped"] = named(dropped)
         if self.arrival.explain:
             made["x-hybridproxy-decision"] = header(decision(self.model, self.caller, self.candidates))
         return made
@@ -138,6 +174,7 @@ class Record:
 
     begun: float
     caller: Caller | None = None
+    admission: Admission | None = None
     model: str = ""
     stream: bool = False
     candidates: Sequence[Candidate] = ()
@@ -152,6 +189,7 @@ class Record:
     lost: int = 0
     hedged: bool = False
     seams: Sequence[Seam] = ()
+    bills: Sequence[tuple[str, Bill]] = ()
 
 
 class Gateway:
@@ -187,7 +225,10 @@ class Gateway:
             self._parts.report(arrival.request_id)
             reply = internal_reply()
         finally:
+            if record.admission is not None:
+                record.admission.close()
             if reply is not None:
+                reply.said_in(arrival.dialect, arrival.request_id)
                 record.status, record.code = reply.status, reply.code
                 if reply.code is not None:
                     self._complete_headers(reply, arrival, record)
@@ -204,37 +245,70 @@ class Gateway:
         location, region = running.whereabouts(arrival.peer, arrival.forwarded)
         caller = record.caller = Caller(tenant, location, tenant.region or region)
         plane = running.snapshot.plane
-        if plane is Plane.GENERAL and tenant.sovereign:
+        known = tenant.sovereign or not arrival.residency  # else what it demands may make it sovereign
+        if known and plane is not Plane.ALL and not plane.serves(sovereign=tenant.sovereign):
             return misdirected()
+        admission = record.admission = Admission(self._parts.quotas, tenant, arrival.dialect)
+        refused = admission.enter()
+        return await self._called(arrival, client, record, running, caller, admission) if refused is None else refused
 
+    async def _called(
+        self,
+        arrival: Arrival,
+        client: Client,
+        record: Record,
+        running: Running,
+        caller: Caller,
+        admission: Admission,
+    ) -> Reply | None:
+        """Serve a call that has its place."""
+        plane = running.snapshot.plane
         try:
             if arrival.residency:
-                caller = record.caller = replace(caller, demands=_demands(arrival.residency))
+                caller = record.caller = replace(caller, demands=demanded(arrival.residency))
             if plane is not Plane.ALL and not plane.serves(sovereign=caller.sovereign):
                 return misdirected()
-            call = openai.decode_request(arrival.operation, await arrival.body())
-        except openai.RequestError as error:
+            call = TRANSLATORS[arrival.dialect].decode(arrival.asking, await arrival.body())
+            hold_to_terms(call, caller.residency)
+            if caller.tenant.limits.answer is not None:
+                call = bounded(call, caller.tenant.limits.answer)
+        except RequestError as error:
             return request_error_reply(error)
         record.model, record.stream = call.model, call.stream
 
         asked = Asked(arrival, caller, call.model, client, running.policy)
         driver = self._driver(running, caller, call, asked)
-        del call  # the driver lets go of it when it needs it no more: a body may be large and a stream last long
+        counts = call if call.operation is Operation.COUNT else None
         record.candidates = asked.candidates
+        if counts is not None or not isinstance(driver, Refusal):
+            refused = admission.reserve(call, None if isinstance(driver, Refusal) else driver.plan)
+            if refused is not None:
+                return refused
+        del call  # the driver lets go of it when it needs it no more: a body may be large and a stream last long
+        asked.limits = admission.headers()
         if isinstance(driver, Refusal):
-            return refusal_reply(driver, asked.headers("none", 0))
+            return _instead(driver, asked.headers("none", 0), caller, counts, running)
+        if admission.prompt:
+            driver.account.prompt = admission.prompt
+        self._parts.following.begin(admission, driver)
         try:
             await driver.run()
         finally:
+            self._parts.following.end(admission)
             self._settle(driver, record)
         if driver.opened:
             record.status, record.code = 200, None if driver.fault is None else driver.fault.facts.code
             return None
-        headers = asked.headers(driver.backend, driver.execution.attempts)
+        result = driver.result
+        headers = asked.headers(
+            driver.backend or "none", driver.execution.attempts, () if result is None else result.dropped
+        )
         if driver.fault is not None:
-            return fault_reply(driver.fault, headers, sovereign=caller.sovereign)
-        assert isinstance(driver.result, AnswerAttempt)  # noqa: S101 - a call that does not stream was answered
-        return Reply(200, driver.result.answer, headers)
+            return _instead(driver.fault, headers, caller, counts, running)
+        assert result is not None  # noqa: S101 - a call that does not stream was answered
+        if arrival.explain:
+            headers["x-hybridproxy-cost"] = dollars(driver.cost)
+        return Reply(200, result.answer, headers)
 
     def _driver(
         self, running: Running, caller: Caller, call: Call, asked: Asked
@@ -254,8 +328,6 @@ class Gateway:
         asked.candidates = chosen.candidates
         if isinstance(chosen, Refusal):
             return chosen
-        if chosen.handling.hedge:
-            allowance.save_hedge(chosen.handling.hedge)
         hedge = hedge_after(chosen, parts.first_tokens) if call.stream else None
         terms = self._terms(asked.arrival, call, chosen.handling, hedge)
         return Driver(call, chosen, self._general, parts, asked, terms, allowance)
@@ -276,15 +348,20 @@ class Gateway:
         """Give an error the headers that every answer to a model call has, as far as the call got."""
         caller = record.caller
         region = None if caller is None else caller.region
-        reply.headers["x-request-id"] = arrival.request_id
+        reply.headers |= names_of(arrival)
+        if record.admission is not None:
+            reply.headers |= record.admission.headers()
         reply.headers.setdefault("x-hybridproxy-backend", "none")
         reply.headers.setdefault("x-hybridproxy-region", region or "none")
         reply.headers.setdefault("x-hybridproxy-attempts", "0")
 
     def _tell(self, arrival: Arrival, record: Record) -> None:
-        """Tell the observer; what breaks there is its own."""
+        """Tell the ledger and the observer; what breaks there is its own."""
         try:
-            self._parts.observer.call_finished(self._facts(arrival, record))
+            facts = self._facts(arrival, record)
+            if facts.tenant:
+                self._parts.ledger.put(called(facts, int(self._parts.wall() * 1000)))
+            self._parts.observer.call_finished(facts)
         except Exception:  # noqa: BLE001 - telemetry never costs a caller its answer
             self._parts.report(arrival.request_id)
 
@@ -294,40 +371,51 @@ class Gateway:
         record.faults = driver.execution.faults
         record.first_output = driver.first_output
         record.usage, record.text = driver.usage, driver.text
+        record.bills = driver.account.bills
         record.lost, record.hedged, record.seams = sum(driver.execution.lost.values()), driver.hedged, driver.seams
+        if record.admission is not None:
+            record.admission.settle(driver)
 
     def _facts(self, arrival: Arrival, record: Record) -> CallFacts:
         caller = record.caller
         first = record.first_output
         return CallFacts(
-            request_id=arrival.request_id,
-            operation=arrival.operation,
-            tenant="" if caller is None else caller.tenant.id,
-            country=None if caller is None else caller.location.country,
-            region=None if caller is None else caller.region,
-            model=record.model,
-            stream=record.stream,
-            status=record.status,
-            code=record.code,
-            backend=record.backend,
-            attempts=record.attempts,
-            faults=tuple(fault.logged() for fault in record.faults) if record.faults else (),
-            candidates=tuple(record.candidates),
-            usage=record.usage,
-            text=record.text,
-            seconds=self._now() - record.begun,
-            first_output=None if first is None else first - record.begun,
-            lost=record.lost,
-            hedged=record.hedged,
-            seams=tuple(record.seams),
+            arrival.request_id,
+            arrival.asking.operation,
+            "" if caller is None else caller.tenant.id,
+            None if caller is None else caller.location.country,
+            None if caller is None else caller.region,
+            record.model,
+            record.stream,
+            record.status,
+            record.code,
+            record.backend,
+            record.attempts,
+            tuple(fault.logged() for fault in record.faults) if record.faults else (),
+            tuple(record.candidates),
+            record.usage,
+            record.text,
+            self._now() - record.begun,
+            None if first is None else first - record.begun,
+            record.lost,
+            record.hedged,
+            tuple(record.seams),
+            arrival.dialect,
+            tuple(record.bills),
+            "" if record.admission is None else record.admission.limited,
         )
 
 
-def _demands(texts: Sequence[str]) -> Residency:
-    try:
-        return reduce(Residency.raised, map(parse_demand, texts))
-    except DemandError as error:
-        raise openai.RequestError(f"{RESIDENCY}: {error}", param=RESIDENCY, code="invalid_residency") from None
+def _instead(
+    why: Refusal | Fault, headers: dict[str, str], caller: Caller, counts: Call | None, running: Running
+) -> Reply:
+    """Return what a caller gets whom no backend answered: an error, or an estimate for who wants tokens counted."""
+    model = None if counts is None else find_model(running.snapshot, caller.tenant, counts.model)
+    if counts is not None and model is not None and may_estimate(why):
+        return Reply(200, orjson.dumps(estimated(counts, model)), headers | ESTIMATED)
+    if isinstance(why, Refusal):
+        return refusal_reply(why, headers)
+    return fault_reply(why, headers, sovereign=caller.sovereign)
 
 
 _words = lru_cache(maxsize=1000)(described)

@@ -11,13 +11,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from hybridproxy.gateway.outgoing import outgoing_request
+from hybridproxy.gateway.account import Probe
+from hybridproxy.gateway.outgoing import outgoing_request, spoken
+from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.model.backend import Backend, SovereignBackend, Trust
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.fault import Fault, Source, Verdict
 from hybridproxy.model.health import HealthKey
 from hybridproxy.model.plan import Target
+from hybridproxy.model.price import UNKNOWN
 from hybridproxy.model.snapshot import DEFAULT_TIMEOUTS, Snapshot
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import Phase, Signal, outcome_of
@@ -27,9 +30,9 @@ from hybridproxy.resilience.events import (
     Finished,
     FirstOutput,
 )
-from hybridproxy.routing.targets import is_known
+from hybridproxy.routing.targets import is_known, served_as
+from hybridproxy.stores.gates import Turn, Wish
 from hybridproxy.stores.leases import Leases
-from hybridproxy.stores.memory import MemoryHealth
 from hybridproxy.tasks import spawn, wait
 from hybridproxy.transport.session import GeneralSession, SovereignSession
 
@@ -45,6 +48,7 @@ ASK_AGAIN: Final = 0.5
 """Seconds until the right to probe is asked for again when another replica has it."""
 
 REQUEST_ID: Final = "probe"
+_PROBE: Final = Wish("")
 
 
 class Prober:
@@ -52,40 +56,36 @@ class Prober:
 
     def __init__(
         self,
-        health: MemoryHealth,
+        parts: Parts,
         leases: Leases,
         snapshot: Callable[[], Snapshot],
         general: GeneralSession,
         sovereign: SovereignSession,
-        wall: Callable[[], float],
-        report: Callable[[], None],
     ) -> None:
         """Probe by these two ways out.
 
         Args:
-            health: what is known of targets.
+            parts: the shell's. Our own calls take their part of what credentials may be used for, and do not wait for
+                it; what they cost is nobody's, but somebody bills it, so it is in the ledger.
             leases: where the right to probe comes from.
             snapshot: the configuration of the moment.
             general: the way to third parties.
             sovereign: the way into the VPC.
-            wall: seconds since the epoch.
-            report: reports a bug, while the exception is being handled.
 
         """
         self.sent = 0
         """Probes of our own so far."""
-        self._health = health
+        self._parts = parts
+        self._health = parts.health
         self._leases = leases
         self._snapshot = snapshot
         self._general = general
         self._sovereign = sovereign
-        self._wall = wall
         self._now = asyncio.get_running_loop().time
         self._busy: set[HealthKey] = set()
         self._not_before: dict[HealthKey, float] = {}
         self._own_at: dict[HealthKey, float] = {}
         self._unsuited: set[HealthKey] = set()  # our own calls tell nothing of them
-        self._report = report
         self._closed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -96,7 +96,7 @@ class Prober:
             try:
                 self.tick()
             except Exception:  # noqa: BLE001 - a bug may cost one turn, not every target's way back
-                self._report()
+                self._parts.report(REQUEST_ID)
             await wait(self._closed, TICK)
 
     async def close(self) -> None:
@@ -208,8 +208,13 @@ class Prober:
 
     async def _send(self, key: HealthKey, epoch: int, target: Target[Any]) -> bool:
         """Make the probe: a call of ours that asks for one token. Return whether it told anything."""
+        turn = self._parts.limiters.free(target) or self._parts.limiters.ask(target, _PROBE)
+        if not isinstance(turn, Turn):
+            await asyncio.sleep(TICK)
+            return True
         state = self._health.step(key, breaker.Claimed())
         if not state.out or state.epoch != epoch:
+            turn.cancel()
             return True
         self.sent += 1
         loop = asyncio.get_running_loop()
@@ -220,15 +225,20 @@ class Prober:
                 done.set_result(event.fault if isinstance(event, Failed) else None)
 
         call = _call(self._health.operation(key))
+        way = spoken(call, target)
         kind = StreamAttempt if call.stream else AnswerAttempt
-        attempt = kind(0, call, target, post, self._wall)
+        attempt = kind(0, call, target, post, self._parts.wall, way)
+        probe = Probe(self._parts, target, call, attempt, turn)
         session: Any = self._sovereign if isinstance(target.backend, SovereignBackend) else self._general
-        attempt.exchange = session.start(target, outgoing_request(call, target, REQUEST_ID), attempt)
         fault: Fault | None = None
         try:
+            request = outgoing_request(call, target, probe.name, way=way).request
+            attempt.exchange = session.start(target, request, attempt)
             fault = await done
         finally:
+            probe.end(fault, answered=done.done() and fault is None)
             attempt.release()
+            turn.end(fault=fault)
             verdict = Verdict.OK if fault is None else fault.facts.verdict
             if not done.done():
                 verdict = Verdict.IGNORED
@@ -240,9 +250,9 @@ class Prober:
 
 
 def _call(operation: Operation) -> Call:
-    """Return the smallest call of a kind."""
-    stream = operation is not Operation.EMBEDDING
-    return Call(operation, "", stream, False, 1, frozenset(), 64, _SMALLEST[operation])
+    """Return the smallest call of a kind; whether an engine counts says less of it than whether it answers."""
+    operation = Operation.CHAT if operation is Operation.COUNT else operation
+    return Call(operation, "", operation.streams, False, 1, frozenset(), 64, _SMALLEST[operation])
 
 
 _SMALLEST: Final[dict[Operation, dict[str, Any]]] = {
@@ -264,7 +274,8 @@ def _target(snapshot: Snapshot, key: HealthKey) -> Target[Backend] | Target[Sove
     credential = next((c for c in backend.credentials if c.id == credential_id), None)
     if endpoint is None or credential is None:
         return None
-    times = backend.timeouts.over(DEFAULT_TIMEOUTS)
+    served = served_as(snapshot, name, model)
+    times, price = backend.timeouts.over(DEFAULT_TIMEOUTS), UNKNOWN if served is None else served.price
     if isinstance(backend, SovereignBackend):
-        return Target(backend, endpoint, credential, model, times)
-    return Target(backend, endpoint, credential, model, times)
+        return Target(backend, endpoint, credential, model, times, price=price)
+    return Target(backend, endpoint, credential, model, times, price=price)

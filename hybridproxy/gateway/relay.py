@@ -1,173 +1,50 @@
 """From upstream to caller: one attempt's answer, read as it comes.
 
-Both kinds of attempt are sinks of `transport.upstream`: the loop calls them for each received block, no task wakes.
+All kinds of attempt are sinks of `transport.upstream`: the loop calls them for each received block, no task wakes.
 A stream's events pass as the bytes they were; until the first real output they are held, so that another backend may
-still take over. An answer that does not stream is held whole.
+still take over. An answer that does not stream is held whole. Where upstream and caller speak different dialects, each
+event is decoded to OpenAI's chunks, which everything here reasons about, and the caller's voice says them its way.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
 
 import orjson
 
-from hybridproxy.dialects.openai import Event, StreamTap, read_answer, without_usage
+from hybridproxy.dialects import TRANSLATORS
+from hybridproxy.dialects.gather import Gatherer
 from hybridproxy.dialects.overlap import DiffersError
 from hybridproxy.dialects.seam import Said, Seam
-from hybridproxy.dialects.sse import EventTooLongError, Splitter, data_of
-from hybridproxy.model.call import Call
+from hybridproxy.dialects.sse import EventTooLongError, Splitter, data_of, fields_of, split_events
+from hybridproxy.dialects.tap import Event, StreamTap, read_answer, without_usage
+from hybridproxy.dialects.translator import Decoder, Reading, UntranslatableError
+from hybridproxy.gateway.attempt import MAX_ERROR_BODY, OK, Attempt, Client, Post
+from hybridproxy.gateway.outgoing import PLAIN, Spoken
+from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
-from hybridproxy.model.usage import Usage
-from hybridproxy.providers import PROVIDERS
-from hybridproxy.providers.faults import classify
+from hybridproxy.model.usage import NOTHING_SEEN, Seen, Usage
 from hybridproxy.resilience.events import (
     ClientGone,
-    Failed,
-    Finished,
     FirstOutput,
 )
-from hybridproxy.resilience.events import (
-    Event as CallEvent,
-)
 from hybridproxy.tasks import spawn
-from hybridproxy.transport.upstream import Exchange, Headers
+from hybridproxy.transport.upstream import Headers
 
-MAX_ERROR_BODY: Final = 64 * 1024
 MAX_ANSWER: Final = 64 * 1024 * 1024
 MAX_HELD: Final = 1024 * 1024
 """Bytes of events without output that are held before a stream counts as broken."""
 
-OK: Final = 200
-Post = Callable[[CallEvent], None]
-
-
-class Client(Protocol):
-    """The caller's side of a stream."""
-
-    def open(self, headers: dict[str, str]) -> None:
-        """Begin a stream; its head may wait for the first events."""
-        ...
-
-    def write(self, data: bytes) -> bool:
-        """Send whole events; return whether the caller reads more slowly than we write."""
-        ...
-
-    async def drained(self) -> bool:
-        """Wait until it is no longer congested; False when it stopped reading for good."""
-        ...
-
-    def end(self, data: bytes) -> None:
-        """Send the last events, and end the stream cleanly."""
-        ...
-
-    def cut(self) -> None:
-        """Send what was written, then close without the mark of a clean end."""
-        ...
-
-
-def _nobody_listens(_event: CallEvent) -> None:
-    """Stand in for a call that is over."""
-
-
-class Attempt:
-    """What both kinds share: the head, and an error's body."""
-
-    def __init__(self, n: int, call: Call, target: Target[Any], post: Post, wall: Callable[[], float]) -> None:
-        """Make the sink of attempt `n`; `post` takes what happens, `wall` tells seconds since the epoch."""
-        self.n = n
-        self.backend: str = target.backend.id
-        self.exchange: Exchange | None = None
-        self._provider = PROVIDERS[target.backend.provider]
-        self._secret = target.credential.secret
-        self._pins: tuple[str, ...] = target.backend.pin if self._provider.answered_by else ()
-        self._operation = call.operation  # and not the call: its body need not live as long as the answer
-        self._wants_usage = call.wants_usage
-        self._post = post
-        self._wall = wall
-        self._status = 0
-        self._retry_after: str | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._over = False
-
-    def head(self, status: int, headers: Headers) -> None:
-        """Take the head of the answer."""
-        self._status = status
-        if status != OK:
-            self._retry_after = next((v.decode("latin-1") for name, v in headers if name == b"retry-after"), None)
-
-    def failed(self, fault: Fault) -> None:
-        """Take the end of an attempt that broke off. An error whose body broke off is still that error."""
-        if self._status not in {0, OK}:
-            self._fail(self._error(self._parsed()))
-        else:
-            self._fail(fault)
-
-    def said(self, usage: Usage | None) -> Said | None:  # noqa: ARG002 - a stream's own
-        """Return what the caller has of the answer; of one that does not stream it has nothing."""
-        return None
-
-    def release(self) -> None:
-        """Let go of the call and of the connection, cancelling what is under way.
-
-        They hold the attempt in turn, and what is free of circles is freed at once: collecting the circles of each
-        call as garbage took a sixth of a worker's time.
-        """
-        exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.cancel()
-        self._post = _nobody_listens
-
-    def _collect(self, data: bytes, limit: int) -> None:
-        self._size += len(data)
-        if self._size > limit:
-            if self._status != OK:
-                self._fail(self._error(None))
-            else:
-                self._fail(self._fault(FaultKind.INTEGRITY, f"the answer is longer than {limit} bytes"))
-            return
-        self._parts.append(data)
-
-    def _parsed(self) -> Any:
-        data = b"".join(self._parts).removeprefix(b"data:")  # DashScope frames the error of a stream like an event
-        try:
-            return orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return None
-
-    def _error(self, body: Any, *, billed: bool = False) -> Fault:
-        return classify(
-            self._provider.faults,
-            self._status,
-            body,
-            backend=self.backend,
-            secret=self._secret,
-            retry_after=self._retry_after,
-            wall=self._wall(),
-            billed=billed,
-        )
-
-    def _fault(self, kind: FaultKind, detail: str) -> Fault:
-        return Fault(kind, detail, self.backend, status=None, billed=True)
-
-    def _fail(self, fault: Fault) -> None:
-        if not self._over:
-            self._over = True
-            if self.exchange is not None:
-                self.exchange.cancel(fault.kind.name.lower())
-            self._post(Failed(self.n, fault, self.said(None) is not None))
-
-    def _finish(self) -> None:
-        self._over = True
-        self._post(Finished(self.n))
-
 
 class AnswerAttempt(Attempt):
-    """An attempt of a call that does not stream: `answer` is the whole body once it is there and sound."""
+    """An attempt of a call that does not stream."""
 
-    answer: bytes = b""
     usage: Usage | None = None
     text: int = 0
+    seen: Seen = NOTHING_SEEN
 
     def body(self, data: bytes) -> None:
         """Take a part of the body."""
@@ -178,20 +55,51 @@ class AnswerAttempt(Attempt):
         """Take the clean end of the body."""
         if self._over:
             return
+        body = self._parsed()
         if self._status != OK:
-            self._fail(self._error(self._parsed()))
+            self._fail(self._error(body))
             return
-        self.answer = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        answer = read_answer(self._operation, self.answer)
+        translate = TRANSLATORS[self._way.dialect].answer
+        form: Any = None
+        with suppress(UntranslatableError):
+            form = body if translate is None or type(body) is not dict else translate(self._operation, body)
+        changed = self._unifier is not None and self._unifier.whole(form)
+        answer = read_answer(self._operation, form, self._provider.cost)
+        if answer is not None:
+            self.usage, self.text, self.seen = self._with_cost(answer.usage), answer.text, Seen(text=answer.text)
         if answer is None:
             self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
         elif answer.error is not None:
             self._fail(self._error(answer.error, billed=answer.text > 0))
-        elif self._pins and self._provider.is_pinned(self._parsed(), self._pins) is False:
+        elif self._pins and self._provider.is_pinned(body, self._pins) is False:
             self._fail(self._fault(FaultKind.UNPINNED, ""))
         else:
-            self.usage, self.text = answer.usage, answer.text
-            self._finish()
+            try:
+                self.answer = self._said_to_the_caller(form, changed=changed)
+            except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+                self._fail(self._fault(FaultKind.INTEGRITY, "it is nested too deeply to be written again"))
+            else:
+                self._finish()
+
+    def _with_cost(self, usage: Usage | None) -> Usage | None:
+        """Return usage with what the head says that it costs."""
+        return usage if usage is None or not self._head_cost else replace(usage, cost=self._head_cost)
+
+    def _said_to_the_caller(self, form: dict[str, Any], *, changed: bool) -> bytes:
+        if self._voice is not None:
+            return self._voice.answer(form)
+        if self._way.native or (self._way.dialect is Dialect.OPENAI and not changed):
+            return b"".join(self._parts)
+        return orjson.dumps(self._named(form))
+
+    def _named(self, form: dict[str, Any]) -> dict[str, Any]:
+        """Return a translated answer with the names that OpenAI's have and its own dialect may not."""
+        names = {"created": int(self._wall()), "model": self._model}
+        return {**names, **form} if self._operation is Operation.CHAT else form
+
+
+_TELLING: Final = (Event.ERROR, Event.GARBLED, Event.DONE, Event.OUTPUT)
+"""Of the chunks that one event of another dialect says, the one that tells what it is."""
 
 
 class StreamAttempt(Attempt):
@@ -204,6 +112,7 @@ class StreamAttempt(Attempt):
         target: Target[Any],
         post: Post,
         wall: Callable[[], float],
+        way: Spoken = PLAIN,
         *,
         keep: bool = False,
         seam: Seam | None = None,
@@ -216,17 +125,27 @@ class StreamAttempt(Attempt):
             target: where it goes.
             post: takes what happens.
             wall: tells seconds since the epoch.
+            way: how the target is spoken to, and how the caller hears of it.
             keep: the stream may have to go on elsewhere, so what the caller gets is kept.
             seam: what makes this stream follow an earlier one, None for a call's first.
 
         """
-        super().__init__(n, call, target, post, wall)
-        self._tap = StreamTap(call.choices, keep=keep and seam is None)
+        super().__init__(n, call, target, post, wall, way)
+        translator = TRANSLATORS[way.dialect]
+        self._decoder: Decoder | None = None
+        if translator.decoder is not None:
+            self._decoder = translator.decoder(Reading(call.model, int(wall()), call if way.native else None))
+        self._tap = StreamTap(call.choices, keep=keep and seam is None, cost=self._provider.cost)
         self._seam = seam
-        self._strips = keep and self._provider.running_usage
-        self._splitter = Splitter()
+        # of a dialect that has usage in each event, only a caller of the same would miss it there
+        spoken_for = self._decoder is not None and not way.native and way.voice is None
+        self._strips = (keep or spoken_for) and self._provider.running_usage
+        self._splitter = Splitter(whole=translator.whole_events, limit=translator.max_event)
+        # the Responses API repeats the request's instructions and tools, twice before there is output
+        self._max_held = MAX_HELD + (4 * call.size if way.native else 0)
         self._events = False
         self._client: Client | None = None
+        self._plain = False  # its events pass as they came, to a caller that is there
         self._announced = False
         self._waiting = False
 
@@ -234,7 +153,7 @@ class StreamAttempt(Attempt):
         """Take the head: only a 200 with an event stream is a stream."""
         super().head(status, headers)
         kind = next((value for name, value in headers if name == b"content-type"), b"")
-        self._events = status == OK and kind.lower().startswith(b"text/event-stream")
+        self._events = self._status == OK and kind.lower().startswith(b"text/event-stream")
 
     def body(self, data: bytes) -> None:
         """Take a block: read each event once, and pass on or hold what is meant for the caller."""
@@ -248,15 +167,36 @@ class StreamAttempt(Attempt):
         except EventTooLongError:
             self._fail(self._fault(FaultKind.INTEGRITY, "an event is too long"))
             return
-        if len(events) == 1 and self._client is not None and self._seam is None and not self._strips:
+        unifier = self._unifier
+        if self._plain and len(events) == 1 and not self._pins and (unifier is None or unifier.leaves(events[0])):
             event = events[0]  # as good as always: one event a block, with output, to a caller that has its head
             kind = self._tap.read(event)
             if kind is Event.OUTPUT:
                 self._pass(event)
                 return
             self._take(events, (kind,))
+            return
+        if unifier is not None:
+            events = [right for event in events for right in unifier.feed(event)]
+        if self._decoder is not None:
+            self._translate(events, self._decoder)
         elif events:
             self._take(events, map(self._tap.read, events))
+
+    def _translate(self, events: list[bytes], decoder: Decoder) -> None:
+        """Read what an upstream says in another dialect; what it says in the caller's passes as it came."""
+        if self._way.native:
+            if events:
+                self._take(events, [self._read_native(decoder.feed(event)) for event in events])
+            return
+        chunks = [chunk for event in events for chunk in decoder.feed(event)]
+        if chunks:
+            self._take(chunks, map(self._tap.read, chunks))
+
+    def _read_native(self, chunks: Sequence[bytes]) -> Event:
+        """Return what an event is that says these chunks."""
+        kinds = {self._tap.read(chunk) for chunk in chunks}
+        return next((kind for kind in _TELLING if kind in kinds), Event.QUIET)
 
     def _take(self, events: list[bytes], kinds: Iterable[Event]) -> None:
         passed: list[bytes] = []
@@ -268,20 +208,18 @@ class StreamAttempt(Attempt):
                 break
             if kind is Event.OUTPUT or kind is Event.QUIET or (kind is Event.USAGE and self._wants_usage):
                 try:
-                    plain = without_usage(event) if self._strips and kind is not Event.USAGE else event
-                    left = plain if self._seam is None else self._seam.feed(plain)
+                    left = self._left(event, kind)
                 except DiffersError:
                     fault = self._fault(FaultKind.DIFFERS, "")
                     break
                 output = output or (kind is Event.OUTPUT and (self._seam is None or self._seam.caught_up))
                 if left is not None:
                     passed.append(left)
-            elif kind is Event.ERROR:
-                fault = self._error(self._tap.error, billed=self._tap.text > 0)
-                break
-            elif kind is Event.GARBLED:
-                fault = self._fault(FaultKind.INTEGRITY, "an event of the stream")
-                break
+            else:
+                fault = self._withheld(event, kind)
+                if fault is not None:
+                    break
+                output = output or self.closing is not None  # an answer of one event
         if passed:
             self._pass(passed[0] if len(passed) == 1 else b"".join(passed))
         if output and not self._announced:
@@ -291,6 +229,23 @@ class StreamAttempt(Attempt):
             self._post(FirstOutput(self.n))
         if fault is not None:
             self._fail(fault)
+
+    def _withheld(self, event: bytes, kind: Event) -> Fault | None:
+        """Take an event that is not for the caller, or not yet; return the fault that it is."""
+        if kind is Event.ERROR:
+            return self._error(self._tap.error, billed=self._tap.events > 0)
+        if kind is Event.GARBLED:
+            return self._fault(FaultKind.INTEGRITY, "an event of the stream")
+        if kind is Event.DONE and self._way.native and self._tap.finished and self.closing is None:
+            said = fields_of(event)
+            if said is not None and said.data.strip() != b"[DONE]":  # no other dialect has that mark
+                self.closing = event  # what says so too early, or once more, is left out
+        return None
+
+    def _left(self, event: bytes, kind: Event) -> bytes | None:
+        """Return what of an event is for the caller: not the usage that only we asked for, nor what it has already."""
+        plain = without_usage(event) if self._strips and kind is not Event.USAGE else event
+        return plain if self._seam is None else self._seam.feed(plain)
 
     def _is_unpinned(self, event: bytes) -> bool:
         """Return whether an event names somebody else than the pinned ones; once one of them is named, no more."""
@@ -305,8 +260,12 @@ class StreamAttempt(Attempt):
     def _pass(self, data: bytes) -> None:
         client = self._client
         if client is None:
-            self._collect(data, MAX_HELD)
+            self._collect(data, self._max_held)
             return
+        if self._voice is not None:
+            data = b"".join(map(self._voice.feed, split_events(data)))
+            if not data:
+                return
         if client.write(data) and not self._waiting and self.exchange is not None:
             self._waiting = True
             self.exchange.pause()
@@ -323,6 +282,7 @@ class StreamAttempt(Attempt):
     def attach(self, client: Client) -> None:
         """Send what was held; from now on everything goes straight to the caller."""
         self._client = client
+        self._plain = self._decoder is None and self._seam is None and not self._strips
         held, self._parts = self._parts, []
         if held:
             self._pass(b"".join(held))
@@ -331,6 +291,11 @@ class StreamAttempt(Attempt):
     def usage(self) -> Usage | None:
         """Tokens as the upstream reported them last."""
         return self._tap.usage
+
+    @property
+    def seen(self) -> Seen:
+        """Output that came since."""
+        return self._tap.unreported
 
     @property
     def text(self) -> int:
@@ -392,3 +357,39 @@ class StreamAttempt(Attempt):
             self._fail(self._error(body))
         else:
             self._fail(self._fault(FaultKind.INTEGRITY, "it is no event stream though one was asked for"))
+
+
+class GatheredAttempt(StreamAttempt):
+    """An attempt of a call that does not stream, at a model that only does."""
+
+    def __init__(
+        self,
+        n: int,
+        call: Call,
+        target: Target[Any],
+        post: Post,
+        wall: Callable[[], float],
+        way: Spoken = PLAIN,
+    ) -> None:
+        """Make the sink of attempt `n`, as for a stream."""
+        super().__init__(n, call, target, post, wall, way)
+        self._wants_usage = True
+        self._announced = True  # nobody waits for the first output of a whole answer
+        self._gatherer = Gatherer()
+
+    def _pass(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_ANSWER:
+            self._fail(self._fault(FaultKind.INTEGRITY, f"the answer is longer than {MAX_ANSWER} bytes"))
+            return
+        for event in split_events(data):
+            self._gatherer.feed(event)
+
+    def _finish(self) -> None:
+        whole = self._gatherer.answer()
+        try:
+            self.answer = orjson.dumps(whole) if self._voice is None else self._voice.answer(whole)
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            self._fail(self._fault(FaultKind.INTEGRITY, "it is nested too deeply to be written again"))
+        else:
+            super()._finish()

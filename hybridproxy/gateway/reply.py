@@ -1,12 +1,19 @@
 """Answers that are made here and not by a backend: refusals and errors, in the caller's dialect."""
 
 import math
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hybridproxy.dialects.openai import RequestError, encode_error
-from hybridproxy.model.fault import Fault
+from hybridproxy.dialects import TRANSLATORS
+from hybridproxy.dialects.openai import OPENAI
+from hybridproxy.dialects.request import RequestError
+from hybridproxy.dialects.translator import Problem
+from hybridproxy.model.dialect import Dialect
+from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Refusal, RefusalKind
+from hybridproxy.resilience.shedding import Shed
 from hybridproxy.routing.plan import COME_BACK
 
 MAX_RETRY_AFTER: Final = 60
@@ -15,13 +22,23 @@ MAX_RETRY_AFTER: Final = 60
 
 @dataclass(slots=True)
 class Reply:
-    """A whole answer. `code` is the error's, None for a success; `close`: the body was not read, end the connection."""
+    """A whole answer.
+
+    `code` is the error's, None for a success; `close`: the body was not read, end the connection; `problem`: the error,
+    which every dialect says in its own way.
+    """
 
     status: int
     body: bytes = field(repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     code: str | None = None
     close: bool = False
+    problem: Problem | None = field(default=None, repr=False)
+
+    def said_in(self, dialect: Dialect, request_id: str) -> None:
+        """Put an error into the words of a dialect; it was made in OpenAI's."""
+        if self.problem is not None and dialect is not Dialect.OPENAI:
+            self.status, self.body = TRANSLATORS[dialect].problem(self.problem, request_id)
 
 
 class BodyError(RequestError):
@@ -29,8 +46,7 @@ class BodyError(RequestError):
 
     def __init__(self, status: int, message: str, *, code: str) -> None:
         """Keep what the caller is told, with the status it gets."""
-        super().__init__(message, code=code)
-        self.status = status
+        super().__init__(message, code=code, status=status)
 
 
 _REFUSALS: Final[dict[RefusalKind, tuple[int, str]]] = {
@@ -46,8 +62,13 @@ def error_reply(
     status: int, message: str, *, type_: str, code: str, param: str | None = None, headers: dict[str, str] | None = None
 ) -> Reply:
     """Return an error in OpenAI's shape."""
-    body = encode_error(message=message, type_=type_, code=code, param=param)
-    return Reply(status, body, {} if headers is None else headers, code)
+    return problem_reply(Problem(status, message, type_, code, param), {} if headers is None else headers)
+
+
+def problem_reply(problem: Problem, headers: dict[str, str]) -> Reply:
+    """Return an error that was put together before."""
+    status, body = OPENAI.problem(problem, "")
+    return Reply(status, body, headers, problem.code, problem=problem)
 
 
 def unauthorized(*, given: bool) -> Reply:
@@ -67,10 +88,28 @@ def misdirected() -> Reply:
     return reply
 
 
+_SHED: Final = {
+    Shed.CALLS: "hybridproxy has as many calls under way as it may have",
+    Shed.MEMORY: "hybridproxy is short of memory",
+    Shed.LAG: "hybridproxy has more calls to serve than it can",
+}
+
+
+def shed_reply(reason: Shed, wait: int) -> Reply:
+    """Return the answer to a call that was refused because of our own load; `wait`: seconds until it may come again."""
+    message = f"{_SHED[reason]} at the moment: try again in {wait} s"
+    return error_reply(
+        503,
+        message,
+        type_="server_error",
+        code="overloaded",
+        headers={"retry-after": str(wait)},
+    )
+
+
 def request_error_reply(error: RequestError) -> Reply:
     """Return the answer to a body that cannot be served."""
-    status = error.status if isinstance(error, BodyError) else 400
-    reply = error_reply(status, error.message, type_="invalid_request_error", code=error.code, param=error.param)
+    reply = error_reply(error.status, error.message, type_="invalid_request_error", code=error.code, param=error.param)
     reply.close = isinstance(error, BodyError)
     return reply
 
@@ -88,17 +127,26 @@ def refusal_reply(refusal: Refusal, headers: dict[str, str]) -> Reply:
 def fault_reply(fault: Fault, headers: dict[str, str], *, sovereign: bool = False) -> Reply:
     """Return the answer to a call whose attempts all failed; the SDK of the client would only repeat them.
 
-    For a sovereign tenant there is no "bad gateway" but only its own cluster: whatever is wrong there is a 503.
+    Where none was made, since our quotas are used up, it may come again when there is room. For a sovereign tenant
+    there is no "bad gateway" but only its own cluster: whatever is wrong there is a 503.
     """
-    facts = fault.facts
-    headers["x-should-retry"] = "false"
-    status = 503 if sovereign and facts.type == "upstream_error" else facts.status
-    wait = fault.retry_after
+    if fault.kind is not FaultKind.LIMITED:
+        headers["x-should-retry"] = "false"
+    problem = problem_of(fault)
+    if sovereign and problem.type == "upstream_error":
+        problem = replace(problem, status=503)
+    status, wait = problem.status, fault.retry_after
     if wait is None and status in {429, 503}:
         wait = fault.cool_off or COME_BACK
     if wait is not None:
         headers["retry-after"] = _seconds(wait)
-    return error_reply(status, fault.sentence(), type_=facts.type, code=facts.code, headers=headers)
+    return problem_reply(problem, headers)
+
+
+def problem_of(fault: Fault) -> Problem:
+    """Return what the caller is told of a fault."""
+    facts = fault.facts
+    return Problem(facts.status, fault.sentence(), facts.type, facts.code)
 
 
 def internal_reply() -> Reply:
@@ -110,3 +158,13 @@ def internal_reply() -> Reply:
 
 def _seconds(wait: float) -> str:
     return str(min(MAX_RETRY_AFTER, max(1, math.ceil(wait))))
+
+
+MAX_NAMED: Final = 20
+_FIELD: Final = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+
+
+def named(fields: Sequence[str]) -> str:
+    """Return names of fields, which the caller chose, as the value of a header."""
+    names = [_FIELD.sub("?", name[:64]) for name in dict.fromkeys(fields)]
+    return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")

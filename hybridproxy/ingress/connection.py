@@ -13,7 +13,7 @@ import asyncio
 import select
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import HttpVersion, web
 from aiohttp.helpers import rfc822_formatted_time
@@ -21,6 +21,9 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDictProxy
+
+from hybridproxy.model.dialect import Dialect
+from hybridproxy.model.value import value
 
 AIOHTTP_VERSION: Final = "3.14.5"
 """The only version whose `RequestHandler` this file was written and tested for."""
@@ -34,8 +37,29 @@ STALL: Final = 30.0
 WATCH: Final = 0.25
 """Seconds between two looks at a caller that sent more than is read for now."""
 
+TURN: Final = 32
+"""Requests that are answered one right after the other before everybody else has a turn."""
+
+
+@value
+class Seen:
+    """A call that was seen before it was parsed.
+
+    Attributes:
+        dialect: how its caller speaks.
+        keep: the caller goes on with the connection.
+
+    """
+
+    dialect: Dialect
+    keep: bool
+
+
 Handler = Callable[["Request"], Awaitable[None]]
-_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_PHRASES: Final = {**{status.value: status.phrase for status in HTTPStatus}, 529: "Overloaded"}
+"""The standard's and Anthropic's own."""
+
+_LINES: Final = {status: f"HTTP/1.1 {status} {phrase}\r\n" for status, phrase in _PHRASES.items()}
 
 
 class Request:
@@ -49,10 +73,22 @@ class Request:
         content: the body.
         close: end the connection after the answer.
         begun: an answer was begun, so there can be no other.
+        let_in: it was asked already whether there is room for it, and there was.
 
     """
 
-    __slots__ = ("_connection", "_head", "begun", "close", "content", "headers", "method", "target", "version")
+    __slots__ = (
+        "_connection",
+        "_head",
+        "begun",
+        "close",
+        "content",
+        "headers",
+        "let_in",
+        "method",
+        "target",
+        "version",
+    )
 
     def __init__(self, message: RawRequestMessage, content: StreamReader, connection: "Connection") -> None:
         """Take what the parser gave."""
@@ -63,6 +99,7 @@ class Request:
         self.content = content
         self.close: bool = message.should_close
         self.begun = False
+        self.let_in = connection.let_in
         self._connection = connection
         self._head = b""
 
@@ -76,8 +113,8 @@ class Request:
         """Send a whole answer. A body that was not read to its end ends the connection."""
         self.begun = True
         self.close = self.close or not self.content.is_eof()
-        head = _head(status, headers, self.close) + b"content-length: %d\r\n\r\n" % len(body)
-        self._connection.send(head if self.method == "HEAD" else head + body)
+        begin = head(status, headers, self.close) + b"content-length: %d\r\n\r\n" % len(body)
+        self._connection.send(begin if self.method == "HEAD" else begin + body)
 
     def go_on(self) -> None:
         """Tell a caller that waits for it to send its body."""
@@ -86,7 +123,7 @@ class Request:
     def open(self, headers: Mapping[str, str]) -> None:
         """Begin a chunked answer; its head goes out with the first chunk."""
         self.begun = True
-        self._head = _head(200, headers, self.close) + b"transfer-encoding: chunked\r\n\r\n"
+        self._head = head(200, headers, self.close) + b"transfer-encoding: chunked\r\n\r\n"
 
     def write(self, data: bytes) -> bool:
         """Send one chunk, not empty; a caller that left gets nothing.
@@ -100,15 +137,16 @@ class Request:
         if transport is None or transport.is_closing():
             return False
         if self._head:
-            head, self._head = self._head, b""
-            transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+            begin, self._head = self._head, b""
+            transport.write(b"%b%x\r\n%b\r\n" % (begin, len(data), data))
         else:
             transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         return connection._paused  # noqa: SLF001 - aiohttp's property for it is a call for every chunk
 
     def end(self, data: bytes) -> None:
-        """Send the last data and the mark of a clean end, in one piece."""
-        self._connection.send(b"%b%x\r\n%b\r\n0\r\n\r\n" % (self._head, len(data), data))
+        """Send the last data, if there is any, and the mark of a clean end, in one piece."""
+        last = b"%x\r\n%b\r\n" % (len(data), data) if data else b""  # an empty chunk would be that mark already
+        self._connection.send(b"%b%b0\r\n\r\n" % (self._head, last))
 
     def cut(self) -> None:
         """Send what was written and close without the mark of a clean end, so that nobody takes it for the whole."""
@@ -120,14 +158,39 @@ class Request:
         return await self._connection.drained()
 
 
+class Gate(Protocol):
+    """Refuses calls before they are parsed.
+
+    Attributes:
+        engaged: there may be calls to refuse; while there are none nothing else is asked.
+
+    """
+
+    @property
+    def engaged(self) -> bool:
+        """See above."""
+        ...
+
+    def seen(self, data: bytes) -> Seen | None:
+        """Return the call that these bytes are, with none before or after it; None where that is not beyond doubt."""
+        ...
+
+    def answer(self, seen: Seen) -> bytes | None:
+        """Return the whole answer to a call that is refused; None: it is let in."""
+        ...
+
+
 class Connection(RequestHandler):
     """aiohttp's protocol of one connection, with our own loop."""
 
-    __slots__ = ("_content", "_handler", "_server", "_watched")
+    __slots__ = ("_at_start", "_content", "_gate", "_handler", "_server", "_watched", "let_in")
 
-    def __init__(self, server: "Server", handler: Handler, **kwargs: Any) -> None:
-        """Serve a connection's requests one after the other."""
+    def __init__(self, server: "Server", handler: Handler, gate: Gate | None, **kwargs: Any) -> None:
+        """Serve a connection's requests one after the other, those that the gate lets in."""
         super().__init__(server, **kwargs)
+        self.let_in = False
+        self._gate = gate
+        self._at_start = True  # the parser is between two requests, for certain
         self._handler = handler
         self._server = server
         self._watched = False
@@ -157,12 +220,18 @@ class Connection(RequestHandler):
 
     async def start(self) -> None:
         """Answer requests until the connection ends. Runs as its task; the caller's leaving cancels it."""
+        taken = 0
         while not self._force_close:
+            taken = taken + 1 if self._messages else 0
+            if taken == TURN:  # a long pipeline of what is answered at once would hold the loop until its end
+                taken = 0
+                await asyncio.sleep(0)
             message, content = await self._next()
             if not isinstance(message, RawRequestMessage):
                 self._refuse()
                 break
             request = Request(message, content, self)
+            self.let_in = False
             self._content = content
             self._request_in_progress = True
             try:
@@ -186,12 +255,39 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Whoever reads a body is told that its framing broke, and does not wait for its rest."""
+        gate = self._gate
+        seen = gate.seen(data) if gate is not None and gate.engaged and self._waits() else None
+        if seen is not None and self._at_start and self._refused(seen):
+            return
         super().data_received(data)
         content = self._content
         if self._messages and content is not None and not content.is_eof():
             last = self._messages[-1][0]
             if not isinstance(last, RawRequestMessage) and content.exception() is None:
                 content.set_exception(web.RequestPayloadError("its framing is wrong"))
+        # whatever was before: where the parser made one whole request of bytes that are one, they were its last
+        if data:  # else it was only told to go on with what it had
+            self._at_start = seen is not None and len(self._messages) == 1 and self._messages[0][1].is_eof()
+
+    def _waits(self) -> bool:
+        """Return whether nothing of a request is known to be here, so that one may begin."""
+        content = self._content
+        return not (
+            self._messages or self._request_in_progress or self._close or self._force_close or self.writing_paused
+        ) and (content is None or content.is_eof())
+
+    def _refused(self, seen: Seen) -> bool:
+        """Refuse a call unless it is let in; return whether it was refused."""
+        answer = None if self._gate is None else self._gate.answer(seen)
+        if answer is None:
+            self.let_in = True
+            return False
+        self.send(answer)
+        if seen.keep and not self._server.draining:
+            self._expect_another()
+        else:
+            self.finish()
+        return True
 
     async def _next(self) -> tuple[object, StreamReader]:
         """Wait for a request, or for what could not be parsed as one."""
@@ -267,11 +363,12 @@ class Connection(RequestHandler):
 class Server(web.Server):
     """Gives each connection its protocol."""
 
-    def __init__(self, handler: Handler, **kwargs: Any) -> None:
+    def __init__(self, handler: Handler, gate: Gate | None = None, **kwargs: Any) -> None:
         """Serve requests with `handler`; the other arguments are aiohttp's for a connection."""
         super().__init__(_never, handler_cancellation=True, access_log=None, auto_decompress=False)
         self.draining = False
         self._own = handler
+        self._gate = gate
         self._kwargs.update(kwargs)
 
     def drain(self) -> None:
@@ -283,7 +380,7 @@ class Server(web.Server):
 
     def __call__(self) -> RequestHandler:
         """Return the protocol of a new connection."""
-        return Connection(self, self._own, loop=self._loop, **self._kwargs)
+        return Connection(self, self._own, self._gate, loop=self._loop, **self._kwargs)
 
 
 async def _never(_request: web.BaseRequest) -> web.StreamResponse:
@@ -291,7 +388,7 @@ async def _never(_request: web.BaseRequest) -> web.StreamResponse:
     raise AssertionError
 
 
-def _head(status: int, headers: Mapping[str, str], close: bool) -> bytes:  # noqa: FBT001 - as the protocol calls it
+def head(status: int, headers: Mapping[str, str], close: bool) -> bytes:  # noqa: FBT001 - as the protocol calls it
     """Return the status line and headers, ready for those that tell the body's framing.
 
     Raises:

@@ -11,6 +11,9 @@ from hybridproxy.ingress.connection import Request
 
 API_KEY: Final = istr("X-Api-Key")
 
+MAX_SENT: Final = 1024
+"""Characters of a header that goes on; a longer one is left out."""
+
 _ONCE: Final = (AUTHORIZATION, API_KEY, CONTENT_TYPE, CONTENT_ENCODING, EXPECT)
 
 
@@ -48,3 +51,11 @@ def presented_key(request: Request) -> str | None:
 def values(request: Request, name: str) -> Sequence[str]:
     """Return all the values of a header, in order."""
     return request.headers.getall(name, ())
+
+
+def sendable(request: Request, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the first value of each of these headers that is there and may be sent on as it is."""
+    given = ((name, request.headers.get(name, "")) for name in names)
+    return tuple(
+        (name, text) for name, text in given if 0 < len(text) <= MAX_SENT and text.isascii() and text.isprintable()
+    )

@@ -9,6 +9,7 @@ from dataclasses import field
 from enum import Enum
 from typing import TypeVar
 
+from hybridproxy.model.limits import NO_RATES, Rates
 from hybridproxy.model.residency import NO_PROMISE, Promise
 from hybridproxy.model.value import value
 
@@ -61,10 +62,22 @@ class Tls:
 
 @value
 class Credential:
-    """A key of ours. `id` may be shown; `secret` goes into the Authorization header and nowhere else."""
+    """A key of ours.
+
+    Attributes:
+        id: may be shown.
+        secret: goes into one header and nowhere else, or nowhere at all.
+        header: which that is.
+        prefix: what stands before it there.
+        signs: service and region for which requests are signed with it instead; None: it is shown.
+
+    """
 
     id: str
     secret: str = field(repr=False)
+    header: str = "authorization"
+    prefix: str = "Bearer "
+    signs: tuple[str, str] | None = None
 
 
 @value
@@ -130,6 +143,10 @@ class Backend:
         promise: where it computes, and what it keeps.
         priority: its engines go by the priority of calls.
         resolver: name servers in the VPC, the only ones that are asked for its endpoints' names; empty: the system's.
+        headers: what the operator adds to each of its requests.
+        shares_kept: what its account keeps (answers, files) may be named by every tenant that may use it.
+        openai_only: it is spoken to in OpenAI's dialect alone, whatever else its provider speaks.
+        limits: how much of it each of its credentials may be used.
 
     """
 
@@ -148,6 +165,15 @@ class Backend:
     promise: Promise = NO_PROMISE
     priority: bool = False
     resolver: tuple[NameServer, ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    openai_only: bool = False
+    shares_kept: bool = False
+    limits: Rates = NO_RATES
+
+    @property
+    def plain(self) -> bool:
+        """Whether OpenAI's dialect is to be preferred: pins are said, and seen to be kept, in that alone."""
+        return self.openai_only or bool(self.pin)
 
 
 @value
@@ -172,6 +198,15 @@ class SovereignBackend:
     promise: Promise = NO_PROMISE
     priority: bool = False
     resolver: tuple[NameServer, ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    openai_only: bool = False
+    shares_kept: bool = False
+    limits: Rates = NO_RATES
+
+    @property
+    def plain(self) -> bool:
+        """Whether OpenAI's dialect is to be preferred: pins are said, and seen to be kept, in that alone."""
+        return self.openai_only or bool(self.pin)
 
 
 B = TypeVar("B", Backend, SovereignBackend)

@@ -1,8 +1,11 @@
 """What is known of a call when it is over: the one value that logs, metrics and later the ledger are made of."""
 
+from functools import reduce
 from typing import Protocol
 
+from hybridproxy.model.bill import Basis, Bill, cost_of
 from hybridproxy.model.call import Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.plan import Candidate
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
@@ -44,6 +47,9 @@ class CallFacts:
             the answer told them.
         hedged: a second backend was asked because the first was slow.
         seams: where the stream broke and went on.
+        dialect: how the caller spoke.
+        bills: what each attempt used and cost, with its backend.
+        limited: what the tenant's limit that refused the call bounds, "" when none did.
 
     """
 
@@ -67,6 +73,31 @@ class CallFacts:
     lost: int = 0
     hedged: bool = False
     seams: tuple[Seam, ...] = ()
+    dialect: Dialect = Dialect.OPENAI
+    bills: tuple[tuple[str, Bill], ...] = ()
+    limited: str = ""
+
+    @property
+    def cost(self) -> int:
+        """Nano-dollars of all attempts."""
+        return cost_of(self.bills)
+
+    @property
+    def estimated(self) -> int:
+        """Nano-dollars of that which are an estimate."""
+        total = 0
+        for _, bill in self.bills:
+            if bill.basis is Basis.ESTIMATE:
+                total += bill.cost
+        return total
+
+    @property
+    def used(self) -> Usage:
+        """Tokens of all attempts that anybody charges for."""
+        if len(self.bills) == 1:  # nearly always; what nobody charges for has none
+            return self.bills[0][1].usage
+        charged = [bill.usage for _, bill in self.bills if bill.basis is not Basis.NOTHING]
+        return charged[0] if len(charged) == 1 else reduce(Usage.plus, charged, Usage(0, 0))
 
 
 class Observer(Protocol):

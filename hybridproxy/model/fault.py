@@ -47,6 +47,7 @@ class FaultKind(Enum):
     CLIENT_GONE = auto()
     CLIENT_STALLED = auto()
     AUDIT = auto()
+    LIMITED = auto()
     INTERNAL = auto()
 
 
@@ -194,6 +195,10 @@ FACTS: dict[FaultKind, KindFacts] = {
         "audit_unavailable",
         "the audit log cannot be written, so nothing was sent",
         sent_nothing=True,
+    ),
+    # nothing was sent: we know ourselves that it would be too much. It comes to no attempt, so nothing retries it
+    FaultKind.LIMITED: _ours(
+        503, "upstream_error", "upstream_limit_reached", "what we may send it is used up for now", sent_nothing=True
     ),
     FaultKind.INTERNAL: _ours(500, "server_error", "internal_error", "hybridproxy failed; the log has the request id"),
 }

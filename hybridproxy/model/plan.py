@@ -16,8 +16,8 @@ class Target(Generic[B]):
     """One attempt a call may make: a backend at one of its endpoints, with one of its credentials.
 
     `model` is the backend's own name of the model, `context` its window in tokens, None: not known; `continues`: it
-    takes the beginning of an answer and goes on with it. `place`: what its endpoint's load is kept under, None: the
-    backend has one endpoint.
+    takes the beginning of an answer and goes on with it; `streams_only`: it answers only as a stream. `place`: what its
+    endpoint's load is kept under, None: the backend has one endpoint.
     """
 
     backend: B
@@ -29,6 +29,7 @@ class Target(Generic[B]):
     price: Price = UNKNOWN
     continues: bool = False
     place: EndpointKey | None = None
+    streams_only: bool = False
 
     @property
     def health_key(self) -> HealthKey:
@@ -63,12 +64,14 @@ class Plan(Generic[B]):
         targets: one a backend, and behind it another of the same backend where there is one: a second endpoint or key.
         candidates: every backend looked at.
         handling: how patient the call is, and what becomes of it when its stream is cut.
+        family: of the model.
 
     """
 
     targets: tuple[Target[B], ...]
     candidates: tuple[Candidate, ...]
     handling: Handling
+    family: str = "other"
 
 
 GeneralPlan = Plan[Backend]

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybridproxy.model.backend import Backend, SovereignBackend, Timeouts
 from hybridproxy.model.call import Capability
+from hybridproxy.model.limits import NO_LIMITS, Limits
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.residency import NO_DEMAND, Residency
@@ -19,6 +20,20 @@ class Prefer(Enum):
     """How a route orders the backends it allows."""
 
     ORDER = "order"
+    """As the route lists them; a group by weighted chance."""
+    LATENCY = "latency"
+    """By the time to the first output that was measured."""
+    PRICE = "price"
+    """By what the call is expected to cost."""
+    FRESH = "fresh"
+    """By the day the checkpoint came out."""
+    WEIGHT = "weight"
+    """By weighted chance, as if all were one group."""
+
+    __hash__ = object.__hash__  # members are one of a kind; Enum's own hash is a call in Python
+
+
+DEFAULT_PREFER = (Prefer.ORDER,)
 
 
 class OnCut(Enum):
@@ -41,6 +56,7 @@ class Handling:
         patience: seconds a call may wait for a backend that asks for it, or for one more try there, before it moves on.
         on_cut: what is tried, in this order, when a stream breaks after its first output.
         hedge: which part of the calls may be sent to a second backend when the first is slow; 0: none.
+        paced: the route goes by how soon backends answer, so that is measured.
 
     """
 
@@ -48,6 +64,7 @@ class Handling:
     patience: float = 0.0
     on_cut: tuple[OnCut, ...] = (OnCut.ERROR,)
     hedge: float = 0.0
+    paced: bool = False
 
 
 DEFAULT_HANDLING = Handling()
@@ -64,6 +81,10 @@ class Served:
         lacks: capabilities that this backend's model does not have.
         streams_only: it answers only as a stream.
         price: what its tokens cost.
+        released: the day its checkpoint came out, YYYY-MM-DD; "": not known.
+        official: the backend is the API of those who made the model.
+        closed: it was not the operator who named it, and its weights are its maker's alone, who is another: the backend
+            may have it computed there, so that its promise says nothing of this model.
 
     """
 
@@ -73,24 +94,34 @@ class Served:
     lacks: frozenset[Capability] = frozenset()
     streams_only: bool = False
     price: Price = UNKNOWN
+    released: str = ""
+    official: bool = False
+    closed: bool = False
 
 
 @value
 class Model:
-    """A model by the name callers use; `name` may hold one `*`."""
+    """A model by the name callers use; `name` may hold one `*`.
+
+    `latest`: it is a logical name for whatever is the freshest of this line; "": it is one model.
+    """
 
     name: str
     family: str
     served_by: tuple[Served, ...]
+    latest: str = ""
 
 
 @value
 class Route:
-    """Ordered backends for each region. A group of several backends is ordered by weighted chance."""
+    """Ordered backends for each region. A group of several backends is ordered by weighted chance.
+
+    `prefer`: what decides before that, the first first.
+    """
 
     name: str
     regions: Mapping[str, tuple[tuple[str, ...], ...]]
-    prefer: Prefer = Prefer.ORDER
+    prefer: tuple[Prefer, ...] = DEFAULT_PREFER
     handling: Handling = DEFAULT_HANDLING
 
 
@@ -107,6 +138,7 @@ class Tenant:
         region: the region it is served as, wherever the caller is; None: where the caller is.
         salt: what keeps its prompts' caches apart from other tenants'; nobody else can tell it.
         priority: how far behind others its calls stand at an engine that has several waiting; 0: not at all.
+        limits: how much it may use and spend.
 
     """
 
@@ -118,6 +150,7 @@ class Tenant:
     region: str | None = None
     salt: str = field(default="", repr=False)
     priority: int = 0
+    limits: Limits = NO_LIMITS
 
     @property
     def sovereign(self) -> bool:

@@ -2,7 +2,8 @@
 
 To the type checker a value is a frozen dataclass: setting a field is an error. At run time it is a slotted dataclass
 that is not frozen, because a frozen one sets each field through a call of `object.__setattr__`: measured with CPython
-3.11, a value of eight fields is made in 0.14 µs instead of 0.73, and a call makes about twenty of them.
+3.11, a value of eight fields is made in 0.14 µs instead of 0.73, and a call makes about twenty of them. Names of
+arguments cost as much again, so what each call makes of many fields is made by their positions.
 """
 
 from dataclasses import dataclass, field

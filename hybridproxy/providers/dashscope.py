@@ -1,4 +1,7 @@
-"""Alibaba Model Studio (DashScope), its OpenAI-compatible mode, which offers chat and embeddings.
+"""Alibaba Model Studio (DashScope): its OpenAI-compatible mode, which offers chat and embeddings, and its own protocol.
+
+`dashscope` is asked in the first, and in the second where the caller speaks it, whose call and answer then pass as they
+are. `dashscope-native` is asked in the second by all.
 
 Hosts: alibabacloud.com/help/model-studio/base-url (2026-10). Where a site's host is not the same for every account the
 operator has to give `base_url`; in particular the US host is never guessed, since sources disagree on where it leads.
@@ -10,13 +13,49 @@ replies have the new text only. It works without thinking alone, and not for eve
 qwen-turbo has it for Singapore and not for Beijing.
 """
 
+from dataclasses import replace
+
+from hybridproxy.families.dashscope import say_bound
 from hybridproxy.model.call import Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
+from hybridproxy.providers.auth import Auth
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
-from hybridproxy.providers.provider import OPENAI_PATHS, Continues, Provider
+from hybridproxy.providers.parameters import BIAS, FUNCTIONS, SEARCH, SOUND
+from hybridproxy.providers.provider import OPENAI_PATHS, RESPONSES_WIRE, Body, Continues, Provider, Wire
+from hybridproxy.providers.thinks import Thinks, same
+
+_COMPATIBLE, _NATIVE = "/compatible-mode/v1", "/api/v1"
+_PATHS = {
+    Operation.CHAT: "/services/aigc/{variant}/generation",
+    Operation.EMBEDDING: "/services/embeddings/text-embedding/text-embedding",
+}
+
+REGIONS = {
+    "singapore": "ap-southeast-1",
+    "beijing": "cn-beijing",
+    "hongkong": "cn-hongkong",
+    "virginia": "us-east-1",
+    "frankfurt": "eu-central-1",
+    "tokyo": "ap-northeast-1",
+}
+"""Site -> Alibaba's name of its region."""
+
+TRIAL = "trial"
+"""The workspace for trying out: every key of its region is good for it, for 1000 requests a minute."""
+
+TRIAL_SITES = frozenset({"singapore", "beijing", "hongkong"})
+
+
+def _prepare(body: Body, pins: tuple[str, ...]) -> None:  # noqa: ARG001 - the signature of every row's function
+    """Bound the answer as the model knows it."""
+    say_bound(body, body["model"])
+
 
 DASHSCOPE = Provider(
     name="dashscope",
+    prepare=_prepare,
+    marks=frozenset({"cache_control"}),
     sites={
         "singapore": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         "beijing": "https://dashscope.aliyuncs.com/compatible-mode/v1",
@@ -24,6 +63,9 @@ DASHSCOPE = Provider(
         "virginia": "",
         "frankfurt": "",
         "tokyo": "",
+    },
+    workspaces={
+        site: f"https://{{workspace}}.{region}.maas.aliyuncs.com/compatible-mode/v1" for site, region in REGIONS.items()
     },
     places={
         "singapore": "SG",
@@ -34,7 +76,27 @@ DASHSCOPE = Provider(
         "tokyo": "JP",
     },
     paths={operation: OPENAI_PATHS[operation] for operation in (Operation.CHAT, Operation.EMBEDDING)},
+    wires={
+        Dialect.RESPONSES: RESPONSES_WIRE,
+        Dialect.DASHSCOPE: Wire(_PATHS, root=_NATIVE, instead_of=_COMPATIBLE),
+        Dialect.ANTHROPIC: Wire(
+            {Operation.CHAT: "/v1/messages"}, root="/apps/anthropic", instead_of="/compatible-mode/v1"
+        ),
+    },
     max_choices=4,
+    finishes={"null": None},
+    auth=Auth(takes=frozenset({"x-dashscope-workspace", "x-dashscope-datainspection"})),
+    thinks=Thinks(
+        own=frozenset({"enable_thinking", "thinking_budget"}),
+        on={"enable_thinking": True},
+        off={"enable_thinking": False},
+        budget="thinking_budget",
+        with_budget={"enable_thinking": True},
+        effort="reasoning_effort",
+        efforts=same("low", "medium", "high", "xhigh", "max"),
+        with_effort={"enable_thinking": True},
+        either=True,
+    ),
     continuation=Continues(message={"partial": True}, body={"enable_thinking": False}),
     faults=(
         FaultRule(FaultKind.CONTENT_REFUSED, code=("datainspectionfailed", "data_inspection_failed")),
@@ -84,4 +146,19 @@ DASHSCOPE = Provider(
         ),
         *OPENAI_FAULTS,
     ),
+)
+
+DASHSCOPE_NATIVE = replace(
+    DASHSCOPE,
+    name="dashscope-native",
+    sites={site: url.replace(_COMPATIBLE, _NATIVE) for site, url in DASHSCOPE.sites.items()},
+    workspaces={site: url.replace(_COMPATIBLE, _NATIVE) for site, url in DASHSCOPE.workspaces.items()},
+    paths={},
+    wires={Dialect.DASHSCOPE: Wire(_PATHS)},
+    asks_for_usage=False,
+    drops=frozenset({"stream_options"}),
+    refuses={"logit_bias": BIAS, **FUNCTIONS, **SOUND, **SEARCH},
+    running_usage=True,
+    finishes={},
+    lists=None,
 )

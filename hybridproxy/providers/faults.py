@@ -129,6 +129,17 @@ OPENAI_FAULTS: tuple[FaultRule, ...] = (
         ),
     ),
     FaultRule(FaultKind.CONTENT_REFUSED, code=("content_policy", "content_filter", "refusal")),
+    # of the Responses API: what the caller refers to was never kept there, or no longer is
+    FaultRule(
+        FaultKind.INVALID_REQUEST,
+        status=(400, 404),
+        code=("previous_response_not_found", "conversation_not_found"),
+    ),
+    FaultRule(
+        FaultKind.INVALID_REQUEST,
+        status=(400, 404),
+        says=("previous response", "previous_response_id", "item with id", "items are not persisted"),
+    ),
     FaultRule(FaultKind.REDIRECT, status=(300, 399)),
     FaultRule(FaultKind.CREDENTIAL, status=401),
     FaultRule(FaultKind.QUOTA, status=402),
@@ -165,10 +176,13 @@ def read_error(status: int, body: Any) -> UpstreamError:
     """Return the error in an answer, in whichever of the known shapes it came.
 
     Shapes: `{"error": {message, type, code, …}}` (OpenAI and most), `{"error": "text"}` (vLLM's 401, TensorRT-LLM),
-    flat `{"object": "error", message, type, code}` (SGLang, TensorRT-LLM), `{"code", "message", "request_id"}`
-    (DashScope native), `{"detail": "text"}` (servers made with FastAPI). A code that is a number between 400 and 599
-    is the status where HTTP said 200.
+    flat `{"object": "error", message, type, code}` (SGLang, TensorRT-LLM, Cerebras), `{code, message, request_id}`
+    (DashScope native), `{code, reason, message}` (Novita), `{"detail": …}` (servers made with FastAPI), and a list of
+    one of these (Gemini, whose name of an error is `status`). A code that is a number between 400 and 599, or a text of
+    one (LiteLLM), is the status where HTTP said 200.
     """
+    if isinstance(body, list) and body and isinstance(body[0], Mapping):
+        body = body[0]
     error = (body.get("error") or body) if isinstance(body, Mapping) else body
     if isinstance(error, str):
         return UpstreamError(_embedded(status, None), (), error[:MAX_READ])
@@ -176,11 +190,15 @@ def read_error(status: int, body: Any) -> UpstreamError:
         return UpstreamError(_embedded(status, None), (), "")
     metadata = error.get("metadata")
     inner = metadata.get("error_type") if isinstance(metadata, Mapping) else None
-    given = (error.get("code"), error.get("error_type"), inner, error.get("type"))
-    names = tuple(name[:64].lower() for name in given if isinstance(name, str) and name)
-    numbers = (error.get("http_status"), error.get("code"), error.get("status"))
-    message = next((text for text in (error.get("message"), error.get("detail")) if isinstance(text, str)), "")
-    return UpstreamError(_embedded(status, next(filter(_is_status, numbers), None)), names, message[:MAX_READ])
+    named = ("code", "reason", "error_type", None, "type", "status")
+    given = [inner if field is None else error.get(field) for field in named]
+    names = tuple(name[:64].lower() for name in given if isinstance(name, str) and name and not name.isdigit())
+    numbers = map(
+        _status_in, (error.get("http_status"), error.get("code"), error.get("status"), body.get("status_code"))
+    )
+    number = next((number for number in numbers if number), None)
+    message = next((text for text in (error.get("message"), _detail(error.get("detail"))) if isinstance(text, str)), "")
+    return UpstreamError(_embedded(status, number), names, message[:MAX_READ])
 
 
 def classify(
@@ -270,8 +288,20 @@ def parse_retry_after(value: str, wall: float) -> float:
     return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
 
 
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+def _detail(detail: Any) -> Any:
+    """Return the words in FastAPI's `detail`: a text, an object with an `error`, or a list of what is not valid."""
+    if isinstance(detail, list) and detail:
+        detail = detail[0]
+    if isinstance(detail, Mapping):
+        return detail.get("error") or detail.get("msg")
+    return detail
+
+
+def _status_in(value: Any) -> int | None:
+    """Return the status that a value is, as a number or a text; None for any other value."""
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+        value = int(value)
+    return value if type(value) is int and 400 <= value <= 599 else None
 
 
 def _embedded(status: int, number: int | None) -> int:

@@ -1,17 +1,23 @@
 """OpenRouter: its documentation repository (2026-08) and Python SDK 1.3.84 (`components/apierrortype`).
 
-Usage always comes in the last chunk, asking for it is a no-op. `n` is not in its schema: one answer a call. Errors have
-a number as `code` and a stable `error_type`, in `metadata` or beside it; they also come inside a 200, in a stream as a
-chunk with `finish_reason: "error"`. 404 `constraint_filtered` and `privacy_restricted`: the pins left no provider;
-another backend may serve the call. A client's own `provider` object never passes; with `pin` in the configuration ours
-says that only those may be used, without fall-back to others, without storing, and only if they know every parameter.
+Usage always comes in the last chunk, with the cost in dollars; asking for it is a no-op. `n` is not in its schema: one
+answer a call. Errors have a number as `code` and a stable `error_type`, in `metadata` or beside it; they also come
+inside a 200, in a stream as a chunk with `finish_reason: "error"`. 404 `constraint_filtered` and `privacy_restricted`:
+the pins left no provider; another backend may serve the call. A client's own `provider` object never passes; with `pin`
+in the configuration ours says that only those may be used, without fall-back to others, without storing, and only if
+they know every parameter.
 Continuation: a message of the assistant that stands last is written on, without any flag (docs: assistant prefill);
 whether that holds is up to the provider behind it, so it is only dependable with pins.
 """
 
+from hybridproxy.model.call import Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
-from hybridproxy.providers.provider import Body, Continues, Provider
+from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.provider import RESPONSES_WIRE, Body, Continues, Provider, Wire
+from hybridproxy.providers.quotas import OPENROUTER_QUOTAS
+from hybridproxy.providers.thinks import EFFORTS, Thinks, same
 
 
 def _prepare(body: Body, pins: tuple[str, ...]) -> None:
@@ -29,14 +35,50 @@ def _prepare(body: Body, pins: tuple[str, ...]) -> None:
 
 OPENROUTER = Provider(
     name="openrouter",
-    sites={"": "https://openrouter.ai/api/v1", "us": "https://us.openrouter.ai/api/v1"},
+    quotas=OPENROUTER_QUOTAS,
+    marks=frozenset({"cache_control"}),
+    sites={
+        "": "https://openrouter.ai/api/v1",
+        "us": "https://us.openrouter.ai/api/v1",
+        "eu": "https://eu.openrouter.ai/api/v1",
+    },
     places={"us": "US"},
+    wires={Dialect.RESPONSES: RESPONSES_WIRE, Dialect.ANTHROPIC: Wire({Operation.CHAT: "/messages"})},
     asks_for_usage=False,
     drops=frozenset({"stream_options", "n", "store", "verbosity"}),
     max_choices=1,
     prepare=_prepare,
     continuation=Continues(),
     answered_by="provider",
+    cost="cost",
+    reasoning="reasoning",
+    thinks=Thinks(
+        own=frozenset(
+            {
+                "reasoning.effort",
+                "reasoning.max_tokens",
+                "reasoning.enabled",
+                "reasoning.exclude",
+                "reasoning_effort",
+                "include_reasoning",
+            }
+        ),
+        on={"reasoning.enabled": True},
+        off={"reasoning.enabled": False},
+        budget="reasoning.max_tokens",
+        effort="reasoning.effort",
+        efforts=same(*EFFORTS),
+        hide={"reasoning.exclude": True},
+        either=True,
+    ),
+    lists=Lists(
+        context="context_length",
+        input="pricing.prompt",
+        output="pricing.completion",
+        per_million=1_000_000,
+        removal="expiration_date",
+        keyless=True,
+    ),
     faults=(
         # a 403 about the content is the caller's doing and says nothing of our key
         FaultRule(FaultKind.CONTENT_REFUSED, status=403, says=("flagged", "moderation")),

@@ -11,8 +11,10 @@ Load: `/metrics`, where the server was started with `--enable-metrics`; it asks 
 vLLM. Priority: which end comes first depends on how the server was started, so none is passed on.
 """
 
+from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.metrics import Metrics
 from hybridproxy.providers.provider import Continues, Provider
+from hybridproxy.providers.thinks import NO_TEMPLATE, TEMPLATE, TEMPLATE_OWN, Thinks, same
 
 SGLANG = Provider(
     name="sglang",
@@ -22,4 +24,12 @@ SGLANG = Provider(
     metrics=Metrics("/metrics", "sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage"),
     caches_prefixes=True,
     salt="cache_salt",
+    thinks=Thinks(
+        own=frozenset({"reasoning_effort", *TEMPLATE_OWN}),
+        on=TEMPLATE,
+        off=NO_TEMPLATE,
+        effort="reasoning_effort",
+        efforts=same("minimal", "low", "medium", "high", "xhigh", "max"),
+    ),
+    lists=Lists(context="max_model_len"),
 )

@@ -9,7 +9,11 @@ your dynamic rate", 503 "at or below it, the platform is busy" (docs: serverless
 
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
+from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import CORE, FUNCTIONS, SEARCH, SOUND
 from hybridproxy.providers.provider import Body, Provider
+from hybridproxy.providers.quotas import TOGETHER_QUOTAS
+from hybridproxy.providers.thinks import TEMPLATE_OWN, Thinks, same
 
 _MAX_LOGPROBS = 20
 
@@ -25,13 +29,44 @@ def _prepare(body: Body, pins: tuple[str, ...]) -> None:  # noqa: ARG001 - the s
 
 TOGETHER = Provider(
     name="together",
+    quotas=TOGETHER_QUOTAS,
     sites={"": "https://api.together.ai/v1"},
     places={"": "US"},
     asks_for_usage=False,
+    accepts=CORE
+    | {
+        "chat_template_kwargs",
+        "compliance",
+        "context_length_exceeded_behavior",
+        "echo",
+        "function_call",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "min_p",
+        "reasoning",
+        "reasoning_effort",
+        "repetition_penalty",
+        "safety_model",
+        "top_k",
+        "top_logprobs",
+    },
+    refuses=FUNCTIONS | SOUND | SEARCH,
     drops=frozenset(
         {"stream_options", "parallel_tool_calls", "user", "metadata", "store", "service_tier", "verbosity"}
     ),
     renames={"max_completion_tokens": "max_tokens"},
     prepare=_prepare,
+    reasoning="reasoning",
+    flat_logprobs=True,
+    finishes={"eos": "stop"},
+    thinks=Thinks(
+        own=frozenset({"reasoning.enabled", "reasoning_effort", *TEMPLATE_OWN}),
+        on={"reasoning.enabled": True},
+        off={"reasoning.enabled": False},
+        effort="reasoning_effort",
+        efforts=same("low", "medium", "high"),
+    ),
+    lists=Lists(entries="", context="context_length", input="pricing.input", output="pricing.output"),
     faults=(FaultRule(FaultKind.CONTEXT_TOO_LONG, status=403), *OPENAI_FAULTS),
 )

@@ -23,7 +23,7 @@ from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.health import HEALTHY, Ban, Health, backend_key
 from hybridproxy.model.plan import Plan, Refusal
-from hybridproxy.model.residency import Promise, Residency, listed
+from hybridproxy.model.residency import NO_DEMAND, Promise, Residency, listed
 from hybridproxy.model.snapshot import Snapshot, Tenant
 from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
@@ -134,6 +134,7 @@ class _Prover:
         self.snapshot = snapshot
         self.rng = rng
         self.failures = failures
+        self.picks = any(served.closed for model in snapshot.models.values() for served in model.served_by)
         self.cases = 0
         self.sampled = False
         self.judged: dict[tuple[int, Residency], str | None] = {}
@@ -238,6 +239,8 @@ class _Prover:
             why = self.judged[key]
             if why is None and tenant.backends is not None and backend.id not in tenant.backends:
                 why = "is not among the tenant's backends"
+            if why is None and self.picks and self._picked(call.model, caller, backend.id):
+                why = "would serve closed weights that nobody wrote down for it, and may pass the call to their maker"
             if why is None and not caller.sovereign and caller.location.country == MAINLAND and not _named(caller):
                 why = "would get calls from mainland China, which no region names"
             if why is None and (
@@ -248,6 +251,13 @@ class _Prover:
                 self._violates(call, caller, out, backend.id, why)
             if caller.demands is None:
                 self.open.setdefault((caller.residency, backend.id), (set(), backend))[0].add(kind)
+
+    def _picked(self, name: str, caller: Caller, backend: str) -> bool:
+        """Return whether a logical name leads there to weights that are another's, although the call has a demand."""
+        if caller.residency == NO_DEMAND:
+            return False
+        model = gate.find_model(self.snapshot, caller.tenant, name)
+        return model is not None and any(served.closed and served.backend == backend for served in model.served_by)
 
     def _violates(self, call: Call, caller: Caller, out: tuple[str, ...], backend: str, why: str) -> None:
         needs = ", ".join(
@@ -332,7 +342,7 @@ def _users(snapshot: Snapshot, tenants: Iterable[Tenant]) -> Iterator[tuple[str,
 def _calls(name: str) -> Iterator[Call]:
     """Give the calls that differ in what a backend may lack."""
     for operation, stream in product(Operation, (False, True)):
-        if stream and operation is Operation.EMBEDDING:
+        if stream and not operation.streams:
             continue
         for count in range(len(Capability) + 1):
             for needs in combinations(Capability, count):
@@ -343,7 +353,7 @@ def _calls(name: str) -> Iterator[Call]:
 def _plain_calls(name: str) -> Iterator[Call]:
     """Give streamed calls that need nothing: whoever may serve any call may serve one of these."""
     for operation in Operation:
-        yield Call(operation, name, operation is not Operation.EMBEDDING, False, 1, frozenset(), 0, {})
+        yield Call(operation, name, operation.streams, False, 1, frozenset(), 0, {})
 
 
 def _named(caller: Caller) -> bool:

@@ -74,9 +74,11 @@ class Allowance:
         self._extra = Tally(MONEY_SPAN, 60)
         self._hedges = 0.0
 
-    def called(self, now: float) -> None:
-        """Take the news of a call."""
+    def called(self, now: float, hedges: float = 0.0) -> None:
+        """Take the news of a call that is sent; `hedges`: what it adds to those that may be made."""
         self._calls.add(now)
+        if hedges:
+            self._hedges = min(HEDGES_SAVED, self._hedges + hedges)
 
     def retry(self, now: float, *, loads: bool, cost: int = 0, moves: bool = False) -> bool:
         """Take the room for one more attempt, if there is any.
@@ -109,10 +111,6 @@ class Allowance:
         """Put a measured amount in the place of an estimate that `retry` took."""
         self._extra.add(now, difference)
 
-    def save_hedge(self, share: float) -> None:
-        """Save what one call adds to the hedges that may be made."""
-        self._hedges = min(HEDGES_SAVED, self._hedges + share)
-
     def hedge(self) -> bool:
         """Take the room for one hedge, if there is any."""
         if self._hedges < 1.0:
@@ -132,13 +130,12 @@ class Allowances:
         self._swept = 0.0
 
     def of(self, tenant: str, now: float) -> Allowance:
-        """Return a tenant's, and count the call."""
+        """Return a tenant's."""
         found = self._by_tenant.get(tenant)
         if found is None:
             self._sweep(now)
             found = self._by_tenant[tenant] = (Allowance(), [now])
         found[1][0] = now
-        found[0].called(now)
         return found[0]
 
     def __len__(self) -> int:

@@ -4,7 +4,8 @@ These are the rules about the request; what the caller has must be plain text to
 A stream may be resumed where its answer is one plain text that any model of the family can write on. Not with tools or
 log probabilities, whose parts cannot be joined; not under a grammar (JSON, a regular expression), which a new decoder
 would begin from its start; not with thinking, of which a continuation would see only the result; not where the call
-itself lets the model write on. Repeating asks less: the same call must give the same single text, compared exactly.
+itself lets the model write on; not what only one dialect can say, since parts are joined in OpenAI's. Repeating asks
+less: the same call must give the same single text, compared exactly.
 """
 
 from collections.abc import Mapping
@@ -55,6 +56,8 @@ def _single(call: Call) -> bool:
     return (
         call.stream
         and call.choices == 1
+        and not call.begun  # the caller has the beginning of it from elsewhere
+        and not call.bound  # it cannot be said in the form in which parts are joined
         and not any(map(body.get, _TOOLS))
         and not any(_given(body.get(name)) for name in _PROBABILITIES)
     )

@@ -30,6 +30,8 @@ class Mode(Enum):
     REPLAY = auto()
     """The call, whose answer is held back until it has reproduced what the caller has."""
 
+    __hash__ = object.__hash__
+
 
 # ---- events ----------------------------------------------------------------------------------------------------------
 
@@ -64,9 +66,13 @@ class Failed:
 
 @value
 class Refused:
-    """Attempt `n` was not made: health took its target away, or another call is its probe."""
+    """Attempt `n` was not made: health took its target away, another call is its probe, or there is no room for it.
+
+    `fault` says that what we may send there is used up, and for how long; None: it is out.
+    """
 
     n: int
+    fault: Fault | None = None
 
 
 @value

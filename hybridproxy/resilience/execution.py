@@ -8,7 +8,7 @@ does not stream the first output is the whole answer.
                 Finished(n)    -> over                 Complete(n)
                 Failed(n)      -> trying | paused      StartAttempt(n + 1) | SetTimer(PAUSE)
                                -> over                 GiveUp
-                Refused(n)     -> trying | over        health took the target away before it was asked: not an attempt
+                Refused(n)     -> trying | over        its target is out, or has no room, before it was asked
                 HEDGE fires    -> trying               StartAttempt beside the first
     paused      PAUSE fires    -> trying               StartAttempt
     committed   Finished(n)    -> over                 Complete(n)
@@ -94,9 +94,9 @@ class Execution:
     """
 
     __slots__ = (
-        "_allowance", "_caught", "_hedge", "_live", "_moved", "_next_target", "_of", "_only", "_original", "_owed",
-        "_recoveries", "_rng", "_state", "_targets", "_terms", "_too_small", "_tried", "_unmade", "_ways", "faults",
-        "lost",
+        "_allowance", "_caught", "_full", "_hedge", "_live", "_moved", "_next_target", "_of", "_only", "_original",
+        "_owed", "_recoveries", "_rng", "_state", "_targets", "_terms", "_too_small", "_tried", "_unmade", "_ways",
+        "faults", "lost",
     )  # fmt: skip
 
     def __init__(self, targets: Sequence[Target[Any]], terms: Terms, allowance: Allowance, rng: Rng) -> None:
@@ -118,6 +118,7 @@ class Execution:
         self._ways = list(terms.recoveries)
         self._recoveries = 0
         self._original: Fault | None = None
+        self._full: Fault | None = None
         self._owed: tuple[int, Fault] | None = None
         self.faults: list[Fault] = []
         self.lost: dict[int, int] = {}
@@ -167,7 +168,9 @@ class Execution:
             case Failed(n, fault, follows, caught):
                 self._caught = caught
                 return self._failed(n, fault, now, follows=follows)
-            case Refused(n):
+            case Refused(n, fault):
+                if fault is not None and (self._full is None or _wait(fault) < _wait(self._full)):
+                    self._full = fault
                 return self._refused(n, now)
             case Finished(n):
                 return self._finished(n, now)
@@ -239,7 +242,7 @@ class Execution:
             return self._retry(*self._owed, now)  # the first of a hedge had failed, and this was to be its second
         target = self._elsewhere()
         if target is None:
-            return (self._give_up(worst(self.faults) if self.faults else NOBODY_LEFT),)
+            return (self._give_up(worst(self.faults) if self.faults else self._full or NOBODY_LEFT),)
         return (self._start(target, Mode.FRESH),)
 
     def _retry(self, n: int, fault: Fault, now: float) -> tuple[Command, ...]:
@@ -426,3 +429,7 @@ class Execution:
     def _give_up(self, fault: Fault) -> GiveUp:
         self._state = _State.OVER
         return GiveUp(fault)
+
+
+def _wait(fault: Fault) -> float:
+    return fault.retry_after or 0.0

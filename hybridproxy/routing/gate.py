@@ -6,12 +6,15 @@ pure, so the same answer stands in `explain`, in the decision header and in the 
 
 from fnmatch import fnmatchcase
 from itertools import chain
+from typing import Final
 
 from hybridproxy.families import FAMILIES
 from hybridproxy.families.family import TokenEstimate, estimate_tokens
-from hybridproxy.model.call import Call
+from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.residency import Promise, Residency, listed
 from hybridproxy.model.snapshot import Model, Served, Snapshot, Tenant
+from hybridproxy.model.value import value
+from hybridproxy.providers.parameters import lost_field
 from hybridproxy.providers.provider import Provider
 
 WINDOW_MARGIN = 1.3
@@ -30,10 +33,13 @@ def find_model(snapshot: Snapshot, tenant: Tenant, name: str) -> Model | None:
 
 def may_use(tenant: Tenant, name: str) -> bool:
     """Return whether one of the tenant's patterns covers a model's name; only `*` is special."""
-    return any(
-        pattern in ("*", name)
-        or ("*" in pattern and fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")))
-        for pattern in tenant.models
+    return any(covers(pattern, name) for pattern in tenant.models)
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Return whether a pattern covers a model's name; only `*` is special."""
+    return pattern in ("*", name) or (
+        "*" in pattern and fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
     )
 
 
@@ -70,17 +76,60 @@ def upstream_name(model: Model, served: Served, name: str) -> str:
     return served.name.replace("*", starred(model.name, name) or "", 1)
 
 
-def allows(call: Call, model: Model, served: Served, provider: Provider) -> str | None:
+@value
+class Manner:
+    """What a backend's section and site say of how it may be spoken to.
+
+    Attributes:
+        plain: in OpenAI's dialect, where its provider speaks that.
+        continues: it takes the beginning of an answer and goes on with it.
+        shares: what its account keeps may be named by every tenant that may use it.
+
+    """
+
+    plain: bool = False
+    continues: bool = False
+    shares: bool = False
+
+
+USUAL: Final = Manner()
+
+
+def allows(call: Call, model: Model, served: Served, provider: Provider, manner: Manner = USUAL) -> str | None:
     """Return why a backend may not serve a call, None when it may."""
-    if call.operation not in provider.paths:
+    if call.operation not in provider.paths and not provider.offers(call.operation):
         return f"{provider.name} does not offer {call.operation.value}"
+    if (call.bound or call.kept or call.begun) and (reason := _unspeakable(call, served, provider, manner)):
+        return reason
     if call.needs and not call.needs.isdisjoint(served.lacks):
-        return f"does not do {', '.join(sorted(need.value for need in call.needs & served.lacks))}"
+        return f"does not do {', '.join(sorted(_FIELDS[need] for need in call.needs & served.lacks))}"
+    if provider.refuses and call.operation is Operation.CHAT and (lost := lost_field(call.body, provider.refuses)):
+        return f"does not take {lost}: {provider.refuses[lost]}"
     if call.choices > provider.max_choices:
-        return f"gives at most {provider.max_choices} answers to a call, {call.choices} are asked for"
-    if served.streams_only and not call.stream:
-        return "answers only as a stream"
+        return f"gives at most {provider.max_choices} answers to a call, {call.choices} are asked for (n)"
     return None if served.context is None else _window(call, model, served.context)
+
+
+def _unspeakable(call: Call, served: Served, provider: Provider, manner: Manner) -> str | None:
+    """Return what of a call cannot be said to a backend, as far as it is a matter of dialects."""
+    native, gathers = provider.speaks_like(call, plain=manner.plain), served.streams_only and not call.stream
+    if call.bound and not native:
+        return f"is not spoken to in {call.dialect.value}, which alone has {', '.join(call.bound)}"
+    if call.bound and gathers:
+        return f"answers only as a stream, out of which {', '.join(call.bound)} cannot be put together"
+    if call.kept and not manner.shares:
+        return f"{call.kept} would name what its account keeps, whoever's it is: shares_kept of the backend allows that"
+    if call.begun and not manner.continues and (call.native is None or gathers or not native):
+        return "does not go on from the beginning of an answer (messages)"
+    return None
+
+
+_FIELDS: Final = {
+    Capability.TOOLS: "tools",
+    Capability.VISION: "vision (messages[].content[].image_url)",
+    Capability.JSON_SCHEMA: "json_schema (response_format)",
+}
+"""What a call needs, with the field that says so where it is called otherwise."""
 
 
 def resides(demand: Residency, promise: Promise) -> str | None:

@@ -6,7 +6,7 @@ Failures can only ever remove: nothing here, and nothing after it, adds a backen
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from hybridproxy.model.plan import Candidate, Plan, Refusal, RefusalKind, Target
 from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.routing import gate
 from hybridproxy.routing.cluster import Place, bond_of, chance_of, order
+from hybridproxy.routing.preference import preferred
 from hybridproxy.routing.scores import Rng, ordered
 from hybridproxy.routing.ways import Way, Ways, general_ways, sovereign_ways
 
@@ -55,7 +56,8 @@ def plan(
         health: the targets that are not fit.
         now: seconds on the clock that `health` and `loads` use.
         rng: chance.
-        loads: how loaded endpoints are, which says which endpoint of a backend comes first, and nothing else.
+        loads: how loaded endpoints are, which says which endpoint of a backend comes first, and how soon backends
+            answer, which orders them where the route goes by that; nothing else.
 
     Raises:
         ValueError: the call is sovereign.
@@ -136,9 +138,13 @@ def _choose(
     bans: list[Ban] = []
     endpoints: _Endpoints | None = None
     touched = named_by(health)
-    for group in ways.groups:
+    groups: Iterable[Sequence[Way[B]]] = ways.groups
+    if ways.prefer:
+        best_first = preferred(ways.groups, ways.prefer, call, ways.model.family, loads, now, rng)
+        groups = [[way] for way in best_first]
+    for group in groups:
         for way in group if len(group) == 1 else ordered(group, rng):
-            reason = gate.allows(call, ways.model, way.served, way.provider)
+            reason = gate.allows(call, ways.model, way.served, way.provider, way.manner)
             if reason is None:
                 well = not touched or touched.isdisjoint(way.names)
                 rows: Rows[B] = way.targets
@@ -166,7 +172,7 @@ def _choose(
     candidates = (*kept, *dropped, *ways.dropped)
     if not targets:
         return _nothing_left(dropped, candidates, bans, now)
-    return Plan(tuple(targets), candidates, ways.handling)
+    return Plan(tuple(targets), candidates, ways.handling, ways.model.family)
 
 
 def _all(rows: Rows[B], rng: Rng) -> list[Target[B]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from hybridproxy.model.backend import Backend
 from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
-from hybridproxy.model.snapshot import Snapshot
+from hybridproxy.model.snapshot import Served, Snapshot
 from hybridproxy.routing.gate import starred
 
 
@@ -38,8 +38,14 @@ def is_known(snapshot: Snapshot, key: Key) -> bool:
     if len(key) == 3:
         return True
     places = {endpoint.authority for endpoint in backend.endpoints}
-    served = [s.name for model in snapshot.models.values() for s in model.served_by if s.backend == name]
-    return key[1] in places and any(own == key[2] or starred(own, key[2]) is not None for own in served)
+    return key[1] in places and served_as(snapshot, name, key[2]) is not None
+
+
+def served_as(snapshot: Snapshot, backend: str, name: str) -> Served | None:
+    """Return how a backend serves what it calls by this name, by that very name before a pattern, if it does."""
+    own = [served for model in snapshot.models.values() for served in model.served_by if served.backend == backend]
+    named = [served for served in own if served.name == name]
+    return next(iter(named or [served for served in own if starred(served.name, name) is not None]), None)
 
 
 def other_keys(snapshot: Snapshot) -> tuple[Key, ...]:

@@ -7,16 +7,30 @@ and kept with the snapshot (`Snapshot.memo`, at most `MAX_MEMO` of them). What d
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Generic
 
+from hybridproxy.families.natures import continues
 from hybridproxy.model.backend import B, Backend, Endpoint, SovereignBackend
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.health import HealthKey, Key, backend_key, credential_key, region_key
+from hybridproxy.model.load import PaceKey
 from hybridproxy.model.plan import Candidate, Refusal, RefusalKind, Target
-from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, Model, Served, Snapshot, Tenant
+from hybridproxy.model.price import Price
+from hybridproxy.model.residency import NO_DEMAND, Residency
+from hybridproxy.model.snapshot import (
+    DEFAULT_HANDLING,
+    DEFAULT_PREFER,
+    Handling,
+    Model,
+    Prefer,
+    Served,
+    Snapshot,
+    Tenant,
+)
 from hybridproxy.model.value import value
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import Provider
 from hybridproxy.routing import gate
 from hybridproxy.routing.cluster import Place, places_of
+from hybridproxy.routing.preference import arranged
 
 DEFAULT_REGION: Final = "default"
 REFUSED_COUNTRY: Final = "CN"
@@ -43,6 +57,11 @@ class Way(Generic[B]):
         targets: for each endpoint the targets with each credential, each with the keys of its and the credential's
             health.
         places: for each endpoint where its load is kept; empty where there is one.
+        manner: how it may be spoken to.
+        fresh: the day its checkpoint came out, YYYYMMDD; where a logical name leads here twice that, and one more for
+            the API of those who made it. 0: not known.
+        pace_key: what its times to the first output are kept under.
+        price: what its tokens cost.
 
     """
 
@@ -54,16 +73,30 @@ class Way(Generic[B]):
     keys: tuple[Key, ...]
     targets: tuple[tuple[tuple[HealthKey, Key, Target[B]], ...], ...]
     places: tuple[Place, ...]
+    fresh: int
+    pace_key: PaceKey
+    price: Price
+    manner: gate.Manner = gate.USUAL
 
 
 @value
 class Ways(Generic[B]):
-    """All a call may take: groups in the route's order, and the backends that policy dropped, with the reason."""
+    """All a call may take.
+
+    Attributes:
+        model: what is asked for.
+        groups: in the order to try them, as far as that can be told before the call is looked at.
+        dropped: the backends that policy dropped, with the reason.
+        handling: how the route treats its calls.
+        prefer: what else decides for each call, and has to be asked before the groups' order; empty: nothing.
+
+    """
 
     model: Model
     groups: tuple[tuple[Way[B], ...], ...]
     dropped: tuple[Candidate, ...]
     handling: Handling
+    prefer: tuple[Prefer, ...] = ()
 
 
 def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend] | Refusal:
@@ -83,6 +116,8 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
     if not groups:
         return _region_refused(caller, route.regions, model)
     where = f"region {region}"
+    if route.prefer != DEFAULT_PREFER:
+        where += f" by {', '.join(criterion.value for criterion in route.prefer)}"
     served_by = {served.backend: served for served in model.served_by}
     listed: set[str] = set()
     dropped: list[Candidate] = []
@@ -98,14 +133,14 @@ def general_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Backend]
                 dropped.append(Candidate(backend, kept=False, reason="not among the tenant's backends"))
             elif served is None:
                 dropped.append(Candidate(backend, kept=False, reason="does not serve the model"))
-            elif against := gate.resides(demand, snapshot.backends[backend].promise):
+            elif against := gate.resides(demand, snapshot.backends[backend].promise) or _closed(demand, served):
                 dropped.append(Candidate(backend, kept=False, reason=against))
             else:
                 ways.append(_way(snapshot.backends[backend], model, served, name, route.handling, where))
         if ways:
             kept.append(tuple(ways))
     dropped += _drop([backend for backend in served_by if backend not in listed], f"not in the route for {where}")
-    return _remember(snapshot, key, Ways(model, tuple(kept), tuple(dropped), route.handling))
+    return _remember(snapshot, key, _ordered(model, tuple(kept), dropped, route.handling, route.prefer))
 
 
 def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[SovereignBackend] | Refusal:
@@ -127,11 +162,32 @@ def sovereign_ways(snapshot: Snapshot, caller: Caller, name: str) -> Ways[Sovere
             dropped += _drop([served.backend], "outside the VPC; the call is sovereign")
         elif allowed is not None and backend.id not in allowed:
             dropped += _drop([backend.id], "not among the tenant's backends")
-        elif against := gate.resides(demand, backend.promise):
+        elif against := gate.resides(demand, backend.promise) or _closed(demand, served):
             dropped += _drop([backend.id], against)
         else:
             ways.append(_way(backend, model, served, name, handling, "inside the VPC"))
-    return _remember(snapshot, key, Ways(model, (tuple(ways),), tuple(dropped), handling))
+    return _remember(snapshot, key, _ordered(model, (tuple(ways),), dropped, handling))
+
+
+def _ordered(
+    model: Model,
+    groups: tuple[tuple[Way[B], ...], ...],
+    dropped: list[Candidate],
+    handling: Handling,
+    prefer: tuple[Prefer, ...] = (),
+) -> Ways[B]:
+    """Return the ways with what is known of their order already: freshness is the same for every call."""
+    criteria = tuple(c for c in ((Prefer.FRESH, *prefer) if model.latest else prefer) if c is not Prefer.ORDER)
+    if set(criteria) <= {Prefer.FRESH}:
+        return Ways(model, arranged(groups) if criteria else groups, tuple(dropped), handling)
+    return Ways(model, groups, tuple(dropped), handling, criteria)
+
+
+def _closed(demand: Residency, served: Served) -> str | None:
+    """Return why a host of weights that are another's is not sure to meet a demand, None where it is."""
+    if not served.closed or demand == NO_DEMAND:
+        return None
+    return f"may have {served.name} computed by its maker; write it into served_by to vouch for that"
 
 
 def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B]:
@@ -144,14 +200,19 @@ def _remember(snapshot: Snapshot, key: tuple[Any, ...], ways: Ways[B]) -> Ways[B
 def _way(backend: B, model: Model, served: Served, name: str, handling: Handling, where: str) -> Way[B]:
     provider = PROVIDERS[backend.provider]
     upstream, own = gate.upstream_name(model, served, name), backend.timeouts.over(handling.timeouts)
+    goes_on = provider.continues_at(backend.site) and continues(provider.name, backend.site, upstream)
     places = places_of(backend.id, backend.endpoints)
+    fresh = int(served.released.replace("-", "") or 0)
+    if model.latest:
+        where += f"; {upstream} of {served.released or 'a day that is not known'} is its freshest {model.latest}"
+        fresh = 2 * fresh + served.official
 
     def row(endpoint: Endpoint, place: Place | None) -> tuple[tuple[HealthKey, Key, Target[B]], ...]:
         made = [
             Target(
                 backend, endpoint, credential, upstream, own,
-                context=served.context, price=served.price, continues=provider.continuation is not None,
-                place=None if place is None else place.key,
+                context=served.context, price=served.price, continues=goes_on,
+                place=None if place is None else place.key, streams_only=served.streams_only,
             )
             for credential in backend.credentials
         ]  # fmt: skip
@@ -166,6 +227,10 @@ def _way(backend: B, model: Model, served: Served, name: str, handling: Handling
         keys=(backend_key(backend.id), *((region_key(backend.region),) if backend.region else ())),
         targets=tuple(map(row, backend.endpoints, places or (None,))),
         places=places,
+        manner=gate.Manner(backend.plain, goes_on, backend.shares_kept),
+        fresh=fresh,
+        pace_key=(backend.id, upstream),
+        price=served.price,
     )
 
 

@@ -8,10 +8,12 @@ from typing import Final, cast
 
 import orjson
 
-from hybridproxy.simulator.rows import ErrorRow, Json, Provider
+from hybridproxy.simulator.prices import USUAL, Price, Tokens
+from hybridproxy.simulator.row import ErrorRow, Json, Native, Provider
 
 MAX_CHOICES: Final = 16
 MAX_SCHEMA_DEPTH: Final = 8
+MAX_LOGPROBS: Final = 20
 _WORDISH: Final = re.compile(r"\s*\S{1,12}|\s+")
 _WORDISH_AGAIN: Final = re.compile(r"\s*\S{1,13}\s*|\s+")
 """For continuations: borders that the first answer does not have, and never more pieces."""
@@ -39,6 +41,7 @@ class Said:
     finish_reason: str | None = None
     echo_prefix: bool = False
     host: str | None = None
+    tool_calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,37 @@ class Answer:
     choices: int
     reasoning: tuple[str, ...]
     pieces: tuple[str, ...]
-    tool: str | None
-    """The name of the tool that is called; the pieces are then its arguments."""
+    tools: tuple[tuple[str, int], ...]
+    """The tools that are called, each with the number of its first piece; the pieces are then their arguments."""
     finish_reason: str
     prompt_tokens: int
     cached_tokens: int = 0
     """Of the prompt's: what the server knew already."""
+    written_tokens: int = 0
+    """Of the prompt's: what the server keeps because the caller asked for it."""
+    price: Price = USUAL
     echo: tuple[str, ...] = ()
     """The caller's own text, repeated before the pieces; it was not made, so it is no token."""
+    logprobs: int | None = None
+    """How many other pieces each piece of text could have been, with their probabilities; None: nobody asked."""
+    native: Native | None = None
+    """How it is written in DashScope's own protocol; None: in OpenAI's dialect."""
+    echoed: Mapping[str, object] | None = None
+    """What a response (of the Responses API) repeats of its request; None: it is none."""
+    stopped_by: str | None = None
+    """The caller's own stop sequence that ended the text; it is not part of it."""
+
+    @property
+    def tool(self) -> str | None:
+        """The first tool that is called."""
+        return self.tools[0][0] if self.tools else None
+
+    @property
+    def cost(self) -> int:
+        """Return what it costs, nano-dollars."""
+        thoughts = self.choices * len(self.reasoning)
+        tokens = Tokens(self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.written_tokens, thoughts)
+        return self.price.charge(tokens)
 
     @property
     def completion_tokens(self) -> int:
@@ -88,7 +114,7 @@ def read_request(row: Provider, call: str, raw: bytes) -> Json:
         raise RequestError("The body is not a JSON object.")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise RequestError("The field 'model' is missing or not a text.")
-    needed = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"}[call]
+    needed = {"chat/completions": "messages", "completions": "prompt"}.get(call, "input")
     if body.get(needed) in (None, "", []):
         message = f"The field '{needed}' is missing or empty ({row.name}, {call})."
         raise RequestError(message)
@@ -118,13 +144,18 @@ def answer_for(
     """
     model = str(body["model"])
     asked = body if prefix is None else body | {"messages": cast("list[Json]", body["messages"])[:-1]}
-    tool = _tool_called(asked) if call == "chat/completions" else None
+    called = _tools_called(asked, said.tool_calls) if call == "chat/completions" else []
     text = said.text if said.text is not None else _text(asked, call, said.name, model)
-    pieces = _cut(orjson.dumps(_arguments(tool)).decode(), _ARGUMENT_PIECE) if tool else _WORDISH.findall(text)
+    text, stopped_by = _stopped(text, body.get("stop"), len(prefix or ""))
+    pieces: list[str] = [] if called else _WORDISH.findall(text)
+    tools: list[tuple[str, int]] = []
+    for tool in called:
+        tools.append((str(tool["name"]), len(pieces)))
+        pieces += _cut(orjson.dumps(_arguments(tool)).decode(), _ARGUMENT_PIECE)
     if said.pieces is not None:
         pieces = list(islice(cycle(pieces or ["x "]), said.pieces))
     echo: list[str] = []
-    if prefix is not None and tool is None:
+    if prefix is not None and not tools:
         pieces = _WORDISH_AGAIN.findall("".join(pieces).removeprefix(prefix))
         echo = _WORDISH_AGAIN.findall(prefix) if said.echo_prefix else []
     reasoning = [f"thought{index + 1} " for index in range(said.reasoning)]
@@ -137,7 +168,7 @@ def answer_for(
         pieces = pieces[: max(0, limit - len(reasoning))]
     elif short is not None:
         pieces = pieces[:short]
-    finish = "tool_calls" if tool else "stop"
+    finish = "tool_calls" if tools and not row.whole_tools else "stop"
     if len(reasoning) + len(pieces) < full:
         finish = "length"
 
@@ -159,10 +190,12 @@ def answer_for(
         choices=max(1, min(MAX_CHOICES, _count(body, "n") or 1)),
         reasoning=tuple(reasoning),
         pieces=tuple(pieces),
-        tool=str(tool["name"]) if tool else None,
+        tools=tuple((name, first) for name, first in tools if first < len(pieces)),
         finish_reason=said.finish_reason or finish,
         prompt_tokens=count_words(body.get("messages") if call == "chat/completions" else body.get("prompt")),
         echo=tuple(echo),
+        logprobs=None if tools else _logprobs(body),
+        stopped_by=stopped_by if finish == "stop" else None,
     )
 
 
@@ -182,9 +215,18 @@ def count_words(value: object) -> int:
     return total
 
 
+def count_images(messages: object) -> int:
+    """Count the images in a call's messages."""
+    parts = [message.get("content") for message in cast("list[Json]", messages)]
+    flat_parts = [part for content in parts if isinstance(content, list) for part in content if isinstance(part, dict)]
+    return sum(part.get("type") in {"image_url", "image"} for part in flat_parts)
+
+
 def _text(body: Json, call: str, name: str, model: str) -> str:
     said = last_words(body, call)
     text = f"Hello from {name} ({model}). You said: {said}"
+    if call == "chat/completions" and (images := count_images(body["messages"])):
+        text += f" (images: {images})"
     wanted = body.get("response_format")
     if isinstance(wanted, dict) and str(wanted.get("type", "")).startswith("json_"):
         named = wanted.get("json_schema")
@@ -211,21 +253,43 @@ def flat(content: object) -> str:
     return ""
 
 
-def _tool_called(body: Json) -> Mapping[str, object] | None:
-    """Choose the tool to call: the one asked for, else the first; none once a tool has answered."""
+def _tools_called(body: Json, count: int) -> list[Mapping[str, object]]:
+    """Choose what to call: the tool asked for, else so many beginning with the first; none once a tool has answered."""
     tools, choice = body.get("tools"), body.get("tool_choice")
     if not isinstance(tools, list) or choice == "none":
-        return None
+        return []
     messages = cast("list[Json]", body["messages"])
     if messages and messages[-1].get("role") == "tool":
-        return None
+        return []
     functions = [
         tool["function"] for tool in tools if isinstance(tool, dict) and isinstance(tool.get("function"), dict)
     ]
     functions = [function for function in functions if isinstance(function.get("name"), str)]
     if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
         functions = [function for function in functions if function["name"] == choice["function"].get("name")]
-    return functions[0] if functions else None
+        count = 1
+    if body.get("parallel_tool_calls") is False:
+        count = 1
+    return list(islice(cycle(functions), count))
+
+
+def _stopped(text: str, stop: object, start: int) -> tuple[str, str | None]:
+    """End a text before the first of the caller's stop sequences that comes after `start`; return that too."""
+    given = stop if isinstance(stop, list) else [stop]
+    found = [(text.find(word, start), word) for word in given if isinstance(word, str) and word]
+    found = [(place, word) for place, word in found if place >= 0]
+    if not found:
+        return text, None
+    place, word = min(found)
+    return text[:place], word
+
+
+def _logprobs(body: Json) -> int | None:
+    """Read OpenAI's pair of fields, or the one number of Together and of text completions."""
+    asked, top = body.get("logprobs"), body.get("top_logprobs")
+    if isinstance(asked, bool) or asked is None:
+        asked = (top if isinstance(top, int) and not isinstance(top, bool) else 0) if asked else None
+    return max(0, min(MAX_LOGPROBS, asked)) if isinstance(asked, int) else None
 
 
 def _arguments(tool: Mapping[str, object]) -> object:

@@ -5,10 +5,11 @@ it takes. The documentation names the same rows.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 
 from hybridproxy.simulator.errors import ERRORS
+from hybridproxy.simulator.prices import Price, read_prices, shown_prices
 
 Check = Callable[[object], object]
 Chunking = Literal["event", "bytes", "merged", "split"]
@@ -16,6 +17,7 @@ Chunking = Literal["event", "bytes", "merged", "split"]
 MAX_MS: Final = 3_600_000
 MAX_PIECES: Final = 1_000_000
 MAX_TEXT: Final = 1_000_000
+MAX_FAULTS: Final = 50
 
 
 class BehaviourError(ValueError):
@@ -69,6 +71,10 @@ class Behaviour:
     pieces: int | None = None
     text: str | None = None
     reasoning: int = 0
+    thinks: Literal["always", "asked"] = "always"
+    caches: bool | None = None
+    prices: dict[str, Price] = field(default_factory=dict)
+    tool_calls: int = 1
     finish_reason: str | None = None
     chunking: Chunking = "event"
     line_ending: Literal["\n", "\r\n", "\r"] = "\n"
@@ -83,8 +89,17 @@ class Behaviour:
     host: str | None = None
     waiting: int = 0
     kv_usage: float = 0
+    per_second: int | None = None
+    per_minute: int | None = None
+    at_a_time: int | None = None
     bad_keys: tuple[str, ...] = ("bad-key",)
     fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def all_faults(self) -> tuple[Fault, ...]:
+        """Every fault; of several that could strike the first one does."""
+        return self.faults if self.fault is None else (self.fault, *self.faults)
 
 
 def _number(low: float, high: float, unit: str) -> Check:
@@ -173,6 +188,10 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "pieces": _or_null(_pieces),
     "text": _or_null(_text),
     "reasoning": _whole(0, 10_000),
+    "thinks": _one_of("always", "asked"),
+    "caches": _or_null(_flag),
+    "prices": read_prices,
+    "tool_calls": _whole(1, 100),
     "finish_reason": _or_null(_text),
     "chunking": _one_of("event", "bytes", "merged", "split"),
     "line_ending": _one_of("\n", "\r\n", "\r"),
@@ -187,8 +206,12 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "host": _or_null(_text),
     "waiting": _whole(0, 1_000_000),
     "kv_usage": _number(0, 1, "a part"),
+    "per_second": _or_null(_whole(1, 1_000_000)),
+    "per_minute": _or_null(_whole(1, 1_000_000)),
+    "at_a_time": _or_null(_whole(1, 1_000_000)),
     "bad_keys": _keys,
     "fault": lambda value: None if value is None else _read_fault(value),
+    "faults": lambda value: _read_faults(value, MAX_FAULTS),
 }
 
 _COMMON: Final[Mapping[str, Check]] = {
@@ -267,6 +290,12 @@ def _read_fault(given: object) -> Fault:
     return Fault(kind=kind, **cast("dict[str, Any]", found))
 
 
+def _read_faults(given: object, most: int) -> tuple[Fault, ...]:
+    if not isinstance(given, list) or len(given) > most:
+        raise BehaviourError([f"faults: expected a list of at most {most} faults"])
+    return tuple(_read_fault(one) for one in given)
+
+
 def _checked(
     what: str, given: Mapping[str, object], checks: Mapping[str, Check]
 ) -> tuple[dict[str, object], list[str]]:
@@ -289,7 +318,13 @@ def show_behaviour(behaviour: Behaviour) -> dict[str, object]:
     """Return the settings as JSON; of the fault only what is set."""
     shown = {item.name: getattr(behaviour, item.name) for item in fields(Behaviour)}
     shown["bad_keys"] = list(behaviour.bad_keys)
+    shown["prices"] = shown_prices(behaviour.prices)
+    shown["faults"] = [_shown_fault(fault) for fault in behaviour.faults]
     if behaviour.fault is not None:
-        values = {item.name: getattr(behaviour.fault, item.name) for item in fields(Fault)}
-        shown["fault"] = {name: value for name, value in values.items() if value is not None}
+        shown["fault"] = _shown_fault(behaviour.fault)
     return shown
+
+
+def _shown_fault(fault: Fault) -> dict[str, object]:
+    values = {item.name: getattr(fault, item.name) for item in fields(Fault)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -2,22 +2,24 @@
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic, time
-from typing import Final
+from typing import Final, cast
 
 import orjson
 
-from hybridproxy.simulator import sse, wire
+from hybridproxy.simulator import messages, native, responses, sse, wire
 from hybridproxy.simulator.answers import Answer, RequestError, Said, answer_for, count_words, read_request
 from hybridproxy.simulator.behaviour import Behaviour, Fault
 from hybridproxy.simulator.cache import PrefixCache
 from hybridproxy.simulator.continuation import prefix_of
-from hybridproxy.simulator.errors import ERRORS
 from hybridproxy.simulator.http import BodyError, Connection, Exchange
 from hybridproxy.simulator.journal import Journal
+from hybridproxy.simulator.prices import USUAL
+from hybridproxy.simulator.quota import Quota, error_for
 from hybridproxy.simulator.reply import Reply
-from hybridproxy.simulator.rows import Json, Place, Provider
+from hybridproxy.simulator.row import COUNT, Json, Native, Place, Provider
 from hybridproxy.simulator.script import error_of
 from hybridproxy.simulator.streams import Stream
 from hybridproxy.simulator.switch import BEFORE_HEAD, Switch
@@ -39,6 +41,8 @@ class Upstream:
     switch: Switch = field(default_factory=Switch)
     journal: Journal = field(default_factory=Journal)
     cache: PrefixCache = field(default_factory=PrefixCache)
+    kept: responses.Kept = field(default_factory=responses.Kept)
+    quota: Quota = field(default_factory=Quota)
     connections: set[Connection] = field(default_factory=set)
     accepted: int = 0
     refused: int = 0
@@ -47,11 +51,15 @@ class Upstream:
 async def answer_call(upstream: Upstream, exchange: Exchange) -> None:
     """Answer a request, and settle its entry in the journal once, whatever happens."""
     entry = upstream.journal.begin(exchange.request)
+    row = row_at(upstream.row, exchange.request.path)
+    if exchange.request.method == "POST":
+        entry.call = call_at(row, exchange.request.path)
+    entry.bills_failures = upstream.row.bills_failures
     try:
         await Call(
             upstream,
             exchange,
-            Reply(upstream.row, exchange, upstream.journal, entry, f"{upstream.name}-{entry.number:06d}"),
+            Reply(row, exchange, upstream.journal, entry, f"{upstream.name}-{entry.number:06d}"),
         ).run()
     except asyncio.CancelledError:
         upstream.journal.end(entry, "client_gone")
@@ -62,16 +70,39 @@ async def answer_call(upstream: Upstream, exchange: Exchange) -> None:
     upstream.journal.end(entry, "complete")
 
 
+def row_at(row: Provider, path: str) -> Provider:
+    """Return how a server speaks at a path."""
+    second, other = row.second, row.messages
+    if other is not None and path.removeprefix(other.prefix + "/") in other.calls:
+        return other
+    return second if second is not None and path.startswith(second.prefix + "/") else row
+
+
+def call_at(row: Provider, path: str) -> str:
+    """Return which call a path is, "" for none."""
+    name = path.removeprefix(row.prefix + "/") if path.startswith(row.prefix + "/") else ""
+    return name if name in row.calls else ""
+
+
+def key_of(row: Provider, header: Callable[[str], str | None]) -> str | None:
+    """Return the key that a request shows, or the name of the pair that signs it."""
+    if row.key_header and (own := header(row.key_header)):
+        return own
+    scheme, _, shown = (header("authorization") or "").partition(" ")
+    if row.signed and scheme == "AWS4-HMAC-SHA256":
+        return shown.partition("Credential=")[2].partition("/")[0] or None
+    return shown.strip() or None if scheme.lower() == "bearer" else None
+
+
 class Call:
     """One request on its way through the simulated server."""
 
     def __init__(self, upstream: Upstream, exchange: Exchange, reply: Reply) -> None:
         """Begin with the head; the settings of this moment hold until the end."""
         self._upstream, self._reply = upstream, reply
-        self._exchange, self._request, self._row = exchange, exchange.request, upstream.row
+        self._exchange, self._request, self._row = exchange, exchange.request, reply.row
         self._settings: Behaviour = upstream.switch.behaviour
-        scheme, _, key = (exchange.request.header("authorization") or "").partition(" ")
-        self._key = key.strip() if scheme.lower() == "bearer" and key.strip() else None
+        self._key = key_of(self._row, exchange.request.header)
 
     async def run(self) -> None:
         """Do what is done before the body is read, read it, and go on."""
@@ -90,12 +121,11 @@ class Call:
             await reply.refuse(self._row.bad_request, str(failure), failure.status)
             return
         self._upstream.journal.keep_body(reply.entry, body)
-        path, prefix = self._request.path, self._row.prefix + "/"
-        name = path.removeprefix(prefix) if path.startswith(prefix) else ""
-        if name in self._row.calls and self._request.method == "POST":
-            await self._model_call(name, body)
+        if reply.entry.call:
+            await self._model_call(reply.entry.call, body)
         else:
-            await self._other(name)
+            path, prefix = self._request.path, self._row.prefix + "/"
+            await self._other(path.removeprefix(prefix) if path.startswith(prefix) else "")
 
     async def _other(self, name: str) -> None:
         """Answer what is no model call: the list of models, health, metrics, or nothing known."""
@@ -130,50 +160,102 @@ class Call:
         if self._unauthorized():
             await reply.error(row, row.unauthorized)
             return
+        overrun = self._upstream.quota.overrun(self._settings, monotonic())
+        if overrun is not None:
+            reply.entry.fault = overrun
+            await reply.error(row, error_for(row, overrun))
+            return
+        self._upstream.quota.under_way += 1
         try:
+            await self._serve(name, raw)
+        finally:
+            self._upstream.quota.under_way -= 1
+
+    async def _serve(self, name: str, raw: bytes) -> None:
+        row, reply = self._row, self._reply
+        try:
+            form, counts = None, name == COUNT
+            if row.native:
+                name, raw, form = native.read(name, raw, self._request.header)
+            elif row.anthropic:
+                name, raw = "chat/completions", messages.read(row, name, raw, self._request.header)
             body = read_request(row, name, raw)
-            answer = None if name == "embeddings" else self._answer(name, body)
-            vectors = wire.embeddings(row, body, reply.id) if answer is None else {}
+            self._price(str(body["model"]))
+            answer = None if name == "embeddings" or counts else self._answer(name, body, form)
+            vectors = messages.count(row, body) if counts else {}
+            if answer is None and not counts:
+                vectors = wire.embeddings(row, body, reply.id)
+                vectors = native.embeddings(vectors, reply.id) if row.native else vectors
         except RequestError as error:
             told = error.error or row.bad_request
             await reply.refuse(told, str(error), told.status)
             return
         if answer is not None:
             reply.id = answer.id
-        reply.entry.prompt_tokens = answer.prompt_tokens if answer else count_words(body["input"])
-        stream = answer is not None and answer.stream
+        read = body["messages" if counts else "input"] if answer is None else None
+        reply.entry.prompt_tokens = answer.prompt_tokens if answer else count_words(read)
+        stream = reply.entry.stream = answer is not None and answer.stream
         reply.befall(self._upstream.switch.after_body(monotonic(), self._key, body["model"], stream=stream))
-        reply.entry.billable = reply.kind not in BEFORE_HEAD
+        reply.entry.billable = reply.kind not in BEFORE_HEAD and not counts
         if not (stream and self._settings.head_first):
             await asyncio.sleep(self._settings.latency_ms / 1000)
         if await self._instead_of_head(answer):
             return
         if answer is None:
-            await self._send_whole(vectors)
+            if await self._send_whole(vectors):
+                reply.entry.tell(None)
         elif stream:
             await Stream(reply, self._settings, answer).play()
         else:
             await self._send_answer(answer)
 
-    def _answer(self, name: str, body: Json) -> Answer:
+    def _price(self, model: str) -> None:
+        prices, entry = self._settings.prices, self._reply.entry
+        entry.model, entry.price = model, prices.get(model) or prices.get("*") or USUAL
+
+    def _answer(self, name: str, body: Json, form: Native | None) -> Answer:
         settings, entry = self._settings, self._reply.entry
+        asked = body
+        if name == responses.CALL:
+            name, body = "chat/completions", responses.chat_of(self._row, asked, self._upstream.kept)
         said = Said(
             name=self._upstream.name,
             text=settings.text,
             pieces=settings.pieces,
-            reasoning=settings.reasoning if name == "chat/completions" else 0,
+            reasoning=settings.reasoning if name == "chat/completions" and self._thinks(asked) else 0,
             finish_reason=settings.finish_reason,
             echo_prefix=settings.echo_prefix,
             host=settings.host,
+            tool_calls=settings.tool_calls,
         )
         given = self._request.header("x-request-id") if self._row.takes_request_id else None
         number = given or f"{self._upstream.name}-{entry.number:06d}"
         prefix = prefix_of(self._row, body, settings) if name == "chat/completions" else None
-        answer = answer_for(self._row, name, body, said, number, int(time()), prefix)
-        if self._row.caches and name == "chat/completions":
-            entry.cached_tokens = self._upstream.cache.take(body)
-            answer = replace(answer, cached_tokens=entry.cached_tokens)
+        answer = replace(answer_for(self._row, name, body, said, number, int(time()), prefix), native=form)
+        if name == "chat/completions":
+            caches = self._row.caches if settings.caches is None else settings.caches
+            known, kept = self._upstream.cache.take(body, unasked=caches, asked=bool(self._row.writes_as))
+            entry.cached_tokens, entry.written_tokens = known, kept
+            answer = replace(answer, cached_tokens=known, written_tokens=kept)
+        entry.thoughts = answer.choices * len(answer.reasoning)
+        answer = replace(answer, price=entry.price)
+        if asked is not body:
+            answer = replace(answer, id=f"resp_{number}", echoed=responses.echoed(asked))
+            if self._row.keeps_responses and asked.get("store") is not False:
+                self._upstream.kept.keep(answer.id, [*cast("list[Json]", body["messages"]), responses.said(answer)])
         return answer
+
+    def _thinks(self, asked: Json) -> bool:
+        """Return whether a call gets thoughts: each, or each that asks for them in one of the providers' ways."""
+        if self._settings.thinks == "always":
+            return True
+        effort, thinking, template = asked.get("reasoning"), asked.get("thinking"), asked.get("chat_template_kwargs")
+        return (
+            asked.get("enable_thinking") is True
+            or (isinstance(template, dict) and template.get("enable_thinking") is True)
+            or (isinstance(thinking, dict) and thinking.get("type") in {"enabled", "adaptive"})
+            or (isinstance(effort, dict) and (effort.get("enabled") is True or "effort" in effort))
+        )
 
     async def _instead_of_head(self, answer: Answer | None) -> bool:
         """Do what a fault wants done in place of an answer; False when the answer goes on."""
@@ -211,7 +293,7 @@ class Call:
         await self._reply.whole(fault.status or 500, data, content_type, tuple((fault.headers or {}).items()))
 
     async def _named(self, fault: Fault, answer: Answer | None) -> None:
-        row, error = ERRORS[fault.name or ""]
+        row, error = error_of(self._row, fault)
         reply, stream = self._reply, answer is not None and answer.stream
         body = wire.error_body(row, error, reply.id)
         if error.place is Place.BODY:
@@ -222,9 +304,8 @@ class Call:
             reply.fault = Fault(kind="in_band_error", name=fault.name, after_pieces=0)
             await Stream(reply, self._settings, answer).play()
         elif error.place is Place.FRAMED and stream:
-            await reply.whole(
-                error.status, sse.data_event(orjson.dumps(body), "\n"), "text/event-stream", error.headers
-            )
+            data = native.error_event(row, error, reply.id) if row.native else orjson.dumps(body)
+            await reply.whole(error.status, sse.data_event(data, "\n"), "text/event-stream", error.headers)
         else:
             await reply.error(row, error, headers=fault.headers)
 
@@ -239,12 +320,22 @@ class Call:
             return
         # the tokens were made, and would be billed, even where the answer gets lost
         reply.entry.completion_tokens = answer.completion_tokens
-        body = wire.whole_answer(answer, with_usage=settings.usage is not False, finished=reply.kind != "no_finish")
-        reply.entry.pieces_sent = await self._send_whole(body) * answer.completion_tokens
+        finished = reply.kind != "no_finish"
+        if self._row.anthropic:
+            body = messages.whole_answer(answer, finished=finished)
+        else:
+            write = wire.whole_answer if answer.native is None else native.whole_answer
+            write = write if answer.echoed is None else responses.whole_answer
+            body = write(answer, with_usage=settings.usage is not False, finished=finished)
+        sent = await self._send_whole(body)
+        reply.entry.pieces_sent = sent * answer.completion_tokens
+        if sent and (self._row.anthropic or settings.usage is not False):
+            reply.entry.tell(answer.cost if self._row.names_provider else None)
 
     async def _send_whole(self, answer: Json) -> bool:
         """Send a JSON body, whole or as the fault wants it; tell whether all of it left."""
-        reply, fault, body = self._reply, self._reply.fault, orjson.dumps(answer)
+        reply, fault = self._reply, self._reply.fault
+        body = b"\n" * self._row.blank_lines + orjson.dumps(answer)
         half = body[: len(body) // 2]
         if fault is not None and fault.kind in {"cut", "stall", "truncate_json"}:
             reply.head(200, "application/json", len(body))

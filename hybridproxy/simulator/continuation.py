@@ -2,6 +2,7 @@
 
 DashScope: https://help.aliyun.com/en/model-studio/partial-mode. vLLM: its `ChatCompletionRequest`; SGLang asks for
 `continue_final_message` alone, which is enough here too. OpenRouter: "assistant prefill" in its API overview.
+DeepSeek: chat prefix completion, at its beta address.
 """
 
 from typing import Final, cast
@@ -46,6 +47,8 @@ def _continues(row: Provider, body: Json, last: Json) -> bool:
             if begun and body.get("enable_thinking") is True:
                 raise RequestError(THINKING)
             return begun
+        case Continues.PREFIX:
+            return begun and last.get("prefix") is True
         case Continues.FLAG:
             flag = body.get("continue_final_message") is True
             if flag and body.get("add_generation_prompt") is True:

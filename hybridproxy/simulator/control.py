@@ -39,8 +39,7 @@ async def control(upstream: Upstream, exchange: Exchange) -> None:
 def set_behaviour(upstream: Upstream, behaviour: Behaviour) -> None:
     """Put settings into force; a refusal at accept also ends every connection of clients at once."""
     upstream.switch.set(behaviour, monotonic())
-    fault = behaviour.fault
-    if fault is not None and fault.kind == "refuse" and fault.when == "accept":
+    if any(fault.kind == "refuse" and fault.when == "accept" for fault in behaviour.all_faults):
         for connection in list(upstream.connections):
             if not connection.for_control:
                 connection.transport.abort()
@@ -95,6 +94,11 @@ def _clear(upstream: Upstream, body: bytes) -> object:
     return {"requests": []}
 
 
+def _books(upstream: Upstream, body: bytes) -> object:
+    del body
+    return upstream.journal.books.shown()
+
+
 def _state(upstream: Upstream, body: bytes) -> object:
     del body
     return {
@@ -120,6 +124,7 @@ Handler = Callable[[Upstream, bytes], object]
 _PATHS: Final[dict[str, dict[str, Handler]]] = {
     "behaviour": {"GET": _show, "PUT": _put, "PATCH": _patch, "DELETE": _reset},
     "requests": {"GET": _requests, "DELETE": _clear},
+    "books": {"GET": _books},
     "state": {"GET": _state},
     "faults": {"GET": _faults},
 }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from hybridproxy.simulator.errors_more import MORE
 from hybridproxy.simulator.rows import PROVIDERS, ErrorRow, Place, Provider
 
 _DASHSCOPE = {
@@ -162,6 +163,7 @@ _TABLES = {
     "sglang": _SGLANG,
     "tensorrt-llm": _TENSORRT_LLM,
     "openai": _OPENAI,
+    **MORE,
 }
 
 ERRORS: Final[Mapping[str, tuple[Provider, ErrorRow]]] = MappingProxyType(

@@ -8,14 +8,17 @@ from typing import Final
 
 import orjson
 
+from hybridproxy.simulator.books import Books, Line
 from hybridproxy.simulator.http import Headers, Request
-from hybridproxy.simulator.rows import COMPLETION_PRICE, PROMPT_PRICE
+from hybridproxy.simulator.prices import USUAL, Price, Tokens
 
 KEPT: Final = 1000
 """Requests remembered."""
 MAX_KEPT_BODY: Final = 1024 * 1024
 MAX_KEPT_BODIES: Final = 64 * 1024 * 1024
 """Bytes of bodies remembered: one, and all together; of others the size and nothing else."""
+FAILS: Final = frozenset({"cut", "truncate_json", "garbage", "no_finish"})
+"""Faults by which the provider itself fails after it has begun."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,9 +38,22 @@ class Entry:
     pieces_sent: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    written_tokens: int = 0
     completion_tokens: int = 0
+    thoughts: int = 0
+    """How many of the first tokens of the answer are thoughts."""
     billable: bool = False
     """Whether an answer was begun: its prompt has been read, and was not answered with an error instead."""
+    bills_failures: bool = True
+    """Whether the prompt is billed where the provider itself failed before the first token."""
+    price: Price = USUAL
+    call: str = ""
+    """Which model call it is; "" for what is none."""
+    model: str = ""
+    stream: bool = False
+    told: int | None = None
+    """The completion tokens of the last usage that went out."""
+    told_cost: int | None = None
     fault: str | None = None
     outcome: str = "in_flight"
     duration_ms: float | None = None
@@ -45,8 +61,36 @@ class Entry:
     @property
     def billed(self) -> int:
         """Return what the provider would charge for what it did so far, nano-dollars."""
-        price = self.prompt_tokens * PROMPT_PRICE + self.completion_tokens * COMPLETION_PRICE
-        return price if self.billable else 0
+        nothing_made = self.told is None and not self.completion_tokens
+        if not self.billable or (nothing_made and self._failed):
+            return 0
+        return self.price.charge(self.tokens)
+
+    @property
+    def _failed(self) -> bool:
+        """Whether it is a failure that the provider does not charge for: nobody does where it says so itself."""
+        lost = self.outcome == "cut" or self.fault in FAILS
+        return self.fault == "in_band_error" or (lost and not self.bills_failures)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Return what was taken and made so far."""
+        made, thoughts = self.completion_tokens, min(self.completion_tokens, self.thoughts)
+        return Tokens(self.prompt_tokens, made, self.cached_tokens, self.written_tokens, thoughts)
+
+    def tell(self, cost: int | None) -> None:
+        """Note that usage went out, with the cost where the provider names it."""
+        self.told, self.told_cost = self.completion_tokens, cost
+
+    def line(self) -> Line:
+        """Return what the books say of it."""
+        tokens, told = self.tokens, self.told is not None and self.told == self.completion_tokens
+        request_id = next((value for name, value in self.headers if name.lower() == "x-request-id"), "")
+        return Line(
+            self.number, request_id, self.call, self.model, self.stream, self.began_at, self.status, self.fault,
+            self.outcome, tokens.prompt, tokens.cached, tokens.written, tokens.completion, tokens.reasoning,
+            self.billed, told, self.told_cost,
+        )  # fmt: skip
 
     def elapsed_ms(self) -> float:
         """Return the time since the head of the request arrived, milliseconds."""
@@ -69,6 +113,7 @@ class Entry:
             "pieces_sent": self.pieces_sent,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,
+            "written_tokens": self.written_tokens,
             "completion_tokens": self.completion_tokens,
             "billed": self.billed,
             "fault": self.fault,
@@ -84,6 +129,7 @@ class Journal:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.entries: deque[Entry] = deque(maxlen=KEPT)
+        self.books = Books()
         self.in_flight = 0
         self.numbered = 0
         self._forgotten = 0
@@ -125,10 +171,13 @@ class Journal:
         for name in ("pieces_sent", "prompt_tokens", "cached_tokens", "completion_tokens"):
             self._totals[name] += getattr(entry, name)
         self._totals["billed_nanodollars"] += entry.billed
+        if entry.call:
+            self.books.write(entry.line())
 
     def clear(self) -> None:
         """Forget all requests and totals; those in flight still count as in flight."""
         self.entries.clear()
+        self.books.clear()
         self._forgotten = self.numbered
         self._body_bytes = 0
         self._totals.clear()

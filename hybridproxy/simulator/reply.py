@@ -66,13 +66,14 @@ class Reply:
         self, row: Provider, error: ErrorRow, *, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         """Write an error in the shape of `row`."""
-        body = orjson.dumps(wire.error_body(row, error, self.id))
+        told = wire.error_body(row, error, self.id)
+        body = orjson.dumps([told] if row.listed_errors else told)
         more = (*error.headers, *(headers or {}).items())
         await self.whole(status or error.status, body, "application/json", more)
 
     async def refuse(self, error: ErrorRow, message: str, status: int) -> None:
         """Write one of the provider's errors with a status and a message of our own."""
-        await self.error(self.row, ErrorRow(status, message, error.type, error.code))
+        await self.error(self.row, ErrorRow(status, message, error.type, error.code, more=error.more))
 
     async def extra_bytes(self) -> None:
         """Append what belongs to no answer, where the fault wants it."""

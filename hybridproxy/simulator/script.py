@@ -87,7 +87,8 @@ def _strike(fault: Fault, error: bytes, upcoming: Event, *, done: bool) -> Itera
 def error_of(row: Provider, fault: Fault) -> tuple[Provider, ErrorRow]:
     """Return the error that a fault tells, and the provider whose shape it has."""
     if fault.name is not None:
-        return ERRORS[fault.name]
+        owner, error = ERRORS[fault.name]
+        return (row if row in (owner.second, owner.messages) else owner), error
     base = row.broken
     status = fault.status if fault.status is not None else base.status
     changed = fault.status is not None or fault.message is not None or fault.code is not None or fault.type is not None

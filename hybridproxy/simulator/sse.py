@@ -12,9 +12,16 @@ _ODD_SIZES: Final = (1, 7, 3, 19, 2, 31, 5)
 
 
 def data_event(data: bytes, line_ending: str) -> bytes:
-    """Frame the data of one event."""
+    """Frame the data of one event; one that has a name or a number has its lines already."""
     end = line_ending.encode()
+    if data.startswith((b"id:", b"event:")):
+        return data.replace(b"\n", end) + end + end
     return b"data: " + data + end + end
+
+
+def named_event(name: bytes, data: bytes, line_ending: str) -> bytes:
+    """Frame the data of one event that has a name."""
+    return b"event: " + name + line_ending.encode() + data_event(data, line_ending)
 
 
 def comment_event(comment: bytes, line_ending: str) -> bytes:

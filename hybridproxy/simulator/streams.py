@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Final
 
-from hybridproxy.simulator import sse, wire
+from hybridproxy.simulator import messages, native, responses, sse, wire
 from hybridproxy.simulator.answers import Answer
 from hybridproxy.simulator.behaviour import Behaviour
 from hybridproxy.simulator.reply import Reply
@@ -61,14 +61,33 @@ class Stream:
 
     def _steps(self) -> Iterator[Step]:
         answer, settings, fault = self._answer, self._settings, self._reply.fault
-        asked = answer.usage_asked or answer.row.usage_always
+        responds = answer.echoed is not None
+        asked = answer.usage_asked or answer.row.usage_always or responds
         with_usage = asked if settings.usage is None else settings.usage
-        healthy = wire.events(answer, with_usage=with_usage, with_done=settings.done)
+        if answer.row.anthropic:
+            healthy = messages.events(answer, with_done=settings.done)
+        elif responds:
+            healthy = responses.events(answer, with_usage=with_usage, with_done=settings.done)
+        elif answer.native is None:
+            healthy = wire.events(answer, with_usage=with_usage, with_done=settings.done)
+        else:
+            healthy = native.events(answer, with_usage=with_usage)
         if fault is None:
             return healthy
         row, error = error_of(answer.row, fault)
-        data = wire.error_event(answer, row, error)
-        return with_fault(healthy, fault, data, role_first=settings.head_first, done=row.done_after_error)
+        if row.native:
+            data = native.error_event(row, error, answer.id)
+        elif row.anthropic:
+            data = messages.frame("error", wire.error_body(row, error, answer.id))
+        else:
+            tell = responses.error_event if responds else wire.error_event
+            data = tell(answer, row, error)
+        steps = with_fault(healthy, fault, data, role_first=settings.head_first, done=row.done_after_error)
+        if answer.row.anthropic:
+            return (step for step in steps if step[1] != b"[DONE]")
+        if answer.native is None and (not responds or answer.row.names_provider):
+            return steps
+        return (step for step in steps if step[0] is not Act.DONE)
 
     async def _wait_for(self, act: Act | Break) -> None:
         """Wait until a step is due; dues are absolute, so that delays do not add up."""
@@ -89,11 +108,26 @@ class Stream:
             await self._send(sse.comment_event(data, ending))
         elif act is Break.PARTIAL:
             await self._send(sse.data_event(data, ending)[: len(data) // 2])
+        elif self._answer.echoed is not None and (name := responses.name_of(data)):
+            await self._send(sse.named_event(name, data, ending))
         else:
             await self._send(sse.data_event(data, ending))
         if act is Act.PIECE:
             self._reply.entry.pieces_sent += 1
             self._reply.entry.completion_tokens += 1
+        if self._tells(act):
+            self._reply.entry.tell(self._answer.cost if self._answer.row.names_provider else None)
+
+    def _tells(self, act: Act | Break) -> bool:
+        """Return whether an event has usage: all tokens made so far."""
+        answer = self._answer
+        if answer.row.anthropic:
+            return act is Act.FINISH
+        if answer.echoed is not None:
+            return act is Act.FINISH and self._settings.usage is not False
+        if answer.native is not None:
+            return self._settings.usage is not False and act in {Act.PIECE, Act.FINISH}
+        return act is Act.USAGE or (answer.usage_each and self._settings.usage is not False and act is Act.PIECE)
 
     async def _send(self, data: bytes) -> None:
         for part in self._cutter.feed(data):

@@ -9,8 +9,8 @@ from zlib import crc32
 
 import orjson
 
-from hybridproxy.simulator.answers import Answer, RequestError, count_words
-from hybridproxy.simulator.rows import COMPLETION_PRICE, PROMPT_PRICE, ErrorRow, Json, Provider
+from hybridproxy.simulator.answers import MAX_CHOICES, Answer, RequestError, count_words
+from hybridproxy.simulator.rows import ErrorRow, Json, Provider
 
 DEFAULT_DIMENSIONS: Final = 8
 MAX_DIMENSIONS: Final = 4096
@@ -41,13 +41,20 @@ def usage_of(answer: Answer) -> Json:
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": completion,
         "total_tokens": answer.prompt_tokens + completion,
-        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens},
+        "prompt_tokens_details": {"cached_tokens": answer.cached_tokens, **written_in(answer)},
         "completion_tokens_details": {"reasoning_tokens": thought},
     }
     if answer.row.names_provider:
-        cost = answer.prompt_tokens * PROMPT_PRICE + completion * COMPLETION_PRICE
-        usage |= {"cost": cost / 1e9, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
+        usage |= {"cost": answer.cost / 1e9, "is_byok": False, "cost_details": {"upstream_inference_cost": None}}
+    if answer.row.more_usage:
+        usage[answer.row.more_usage] = answer.cached_tokens
     return usage
+
+
+def written_in(answer: Answer) -> Json:
+    """Name what was put into the cache, where the provider does and there is something."""
+    name = answer.row.writes_as
+    return {name: answer.written_tokens} if name and answer.written_tokens else {}
 
 
 def whole_answer(answer: Answer, *, with_usage: bool = True, finished: bool = True) -> Json:
@@ -69,9 +76,11 @@ def events(answer: Answer, *, with_usage: bool, with_done: bool) -> Iterator[Eve
     row, made = answer.row, 0
     if row.comment_first:
         yield Act.COMMENT, row.comment.encode()
-    for act, index, delta in _deltas(answer):
+    for act, index, delta in deltas(answer):
         made += act is Act.PIECE
         choice = _choice(answer, index, delta, answer.finish_reason if act is Act.FINISH else None)
+        if act is Act.PIECE and isinstance(piece := delta.get("content"), str):
+            choice |= logprobs_of(answer, (piece,))
         yield act, _chunk(answer, choice, _usage_so_far(answer, made) if answer.usage_each and with_usage else None)
     if with_usage:
         last = [_choice(answer, 0, {"content": ""}, answer.finish_reason)] if row.usage_always else []
@@ -87,6 +96,10 @@ def error_event(answer: Answer, row: Provider, error: ErrorRow) -> bytes:
         bare = dict(error.bare)
         return orjson.dumps(bare if "error" in bare else {"error": bare})
     shaped = row.shape(error, answer.id)
+    if row.beside:
+        choice: Json = {"index": 0, "delta": {}, "finish_reason": None}
+        beside = {row.beside: {"id": answer.id, "error": error.message}}
+        return orjson.dumps(_frame(answer, _chunk_object(answer), [choice]) | beside)
     if not row.error_as_chunk:  # those that come flat by HTTP have an object around them here
         return orjson.dumps(shaped if "error" in shaped else {"error": shaped})
     choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": "error"}
@@ -137,7 +150,7 @@ def embeddings(row: Provider, body: Json, request_id: str) -> Json:
     return answer | {"id": request_id} if row.id_in_embeddings else answer
 
 
-def _deltas(answer: Answer) -> Iterator[tuple[Act, int, Json]]:
+def deltas(answer: Answer) -> Iterator[tuple[Act, int, Json]]:
     """Yield what is said in each choice, in the order of a stream."""
     choices = range(answer.choices)
     if answer.call == "chat/completions" and not answer.row.role_in_every_delta:
@@ -149,10 +162,14 @@ def _deltas(answer: Answer) -> Iterator[tuple[Act, int, Json]]:
     for thought in answer.reasoning:
         for index in choices:
             yield Act.PIECE, index, _reasoning_delta(answer, thought)
-    for number, piece in enumerate(answer.pieces):
+    calls = tool_calls_of(answer) if answer.row.whole_tools and answer.tools else []
+    for call in calls:
+        for index in choices:
+            yield Act.PIECE, index, {"tool_calls": [call | {"id": ""}]}
+    for number, piece in enumerate(() if calls else answer.pieces):
         for index in choices:
             text: Json = {"content": piece}
-            yield Act.PIECE, index, _tool_delta(answer, index, piece, first=number == 0) if answer.tool else text
+            yield Act.PIECE, index, _tool_delta(answer, index, piece, number) if answer.tools else text
     for index in choices:
         yield Act.FINISH, index, {"content": ""}
 
@@ -207,20 +224,49 @@ def _reasoning_delta(answer: Answer, thought: str) -> Json:
     return delta if answer.row.reasoning_field == "reasoning" else {"content": None, **delta}
 
 
-def _tool_delta(answer: Answer, index: int, piece: str, *, first: bool) -> Json:
-    call: Json = {"index": 0, "function": {"arguments": piece}}
-    if first:
-        call = {
-            "index": 0,
-            "id": _tool_id(answer, index),
-            "type": "function",
-            "function": {"name": answer.tool, "arguments": piece},
-        }
-    return {"tool_calls": [call]}
+def _tool_delta(answer: Answer, choice: int, piece: str, number: int) -> Json:
+    """Write one piece of the arguments; the first of a call has its id and the name of the tool."""
+    place = max(place for place, (_, first) in enumerate(answer.tools) if first <= number)
+    name, first = answer.tools[place]
+    if first < number:
+        return {"tool_calls": [{"index": place, "function": {"arguments": piece}}]}
+    function = {"name": name, "arguments": piece}
+    return {
+        "tool_calls": [
+            {"index": place, "id": _tool_id(answer, choice, place), "type": "function", "function": function}
+        ]
+    }
 
 
-def _tool_id(answer: Answer, index: int) -> str:
-    return f"call_{crc32(answer.id.encode(), index):08x}"
+def _tool_id(answer: Answer, choice: int, place: int) -> str:
+    return f"call_{crc32(answer.id.encode(), choice + MAX_CHOICES * place):08x}"
+
+
+def tool_calls_of(answer: Answer, choice: int = 0) -> list[Json]:
+    """Write the calls of tools of an answer that does not stream."""
+    ends = [*(first for _, first in answer.tools[1:]), len(answer.pieces)]
+    calls: list[Json] = []
+    for place, ((name, first), end) in enumerate(zip(answer.tools, ends, strict=True)):
+        function = {"name": name, "arguments": "".join(answer.pieces[first:end])}
+        calls.append({"id": _tool_id(answer, choice, place), "type": "function", "function": function})
+    return calls
+
+
+def logprobs_of(answer: Answer, pieces: tuple[str, ...]) -> Json:
+    """Write how probable pieces of a chat's text were (made up, always the same); {} where nobody asked."""
+    if answer.logprobs is None or answer.call != "chat/completions":
+        return {}
+    likely = [-(crc32(piece.encode()) % 1000) / 1000 for piece in pieces]
+    if answer.row.flat_logprobs:
+        if answer.stream:
+            return {"logprobs": likely[0]}
+        return {"logprobs": {"tokens": list(pieces), "token_logprobs": likely, "token_ids": list(range(len(pieces)))}}
+    content: list[Json] = []
+    for piece, logprob in zip(pieces, likely, strict=True):
+        entry: Json = {"token": piece, "logprob": logprob, "bytes": list(piece.encode())}
+        others = [entry | {"logprob": logprob - place} for place in range(answer.logprobs)]
+        content.append(entry | {"top_logprobs": others})
+    return {"logprobs": {"content": content, "refusal": None}}
 
 
 def _whole_choice(answer: Answer, index: int, *, finished: bool) -> Json:
@@ -230,10 +276,9 @@ def _whole_choice(answer: Answer, index: int, *, finished: bool) -> Json:
         choice["native_finish_reason"] = finish
     if answer.call == "completions":
         return choice | {"text": text}
-    message: Json = {"role": "assistant", "content": None if answer.tool else text}
+    message: Json = {"role": "assistant", "content": None if answer.tools else text}
     if answer.reasoning:
         message[answer.row.reasoning_field] = "".join(answer.reasoning)
-    if answer.tool:
-        function = {"name": answer.tool, "arguments": text}
-        message["tool_calls"] = [{"id": _tool_id(answer, index), "type": "function", "function": function}]
-    return choice | {"message": message}
+    if answer.tools:
+        message["tool_calls"] = tool_calls_of(answer, index)
+    return choice | logprobs_of(answer, answer.pieces) | {"message": message}

@@ -1,7 +1,7 @@
-"""What a worker and Redis say to each other about health, as JSON: `lua/sync.lua` is the other side.
+"""What a worker and Redis say to each other about health and limits, as JSON: `lua/sync.lua` is the other side.
 
-Nothing here names anybody: targets, marks and tenants are digests. What comes from Redis is believed only when all of
-it has the right form; numbers are whole, not negative and bounded.
+Nothing here names anybody: targets, marks, limits and tenants are digests. What comes from Redis is believed only when
+all of it has the right form; numbers are whole, not negative and bounded.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from hybridproxy.model.value import value
+from hybridproxy.resilience.shares import LARGEST
 from hybridproxy.stores.marks import MAX_REASON, Mark, MarkKind
 
 MOST: Final = 1000
@@ -27,6 +28,8 @@ TOLD: Final = 60.0
 
 AHEAD: Final = 10**6
 """How far an epoch may be ahead of the server's clock in milliseconds, which it is taken from, and of the known one."""
+
+Amounts = tuple[int, int, int, int, int]
 
 KINDS: Final = {kind.name[0]: kind for kind in MarkKind}
 
@@ -63,6 +66,7 @@ class Request:
         renew: rights it wants to keep: the epoch, for so long.
         done: rights it gives back: the epoch, 1 if its probes were good, milliseconds to stay open, since when.
         reset: targets of which an operator wants everything forgotten: the epoch it knows, since when.
+        shares: what it says of limits, see `FleetShares.asked`; None: nothing this time.
 
     """
 
@@ -74,6 +78,7 @@ class Request:
     renew: dict[str, tuple[int, int]]
     done: dict[str, tuple[int, int, int, int]]
     reset: dict[str, tuple[int, int]]
+    shares: dict[str, Any] | None = None
 
     def encoded(self) -> bytes:
         """Return what is sent."""
@@ -104,6 +109,26 @@ class Verdicts:
 
 
 @value
+class SharedLimits:
+    """What the fleet agreed on of limits, see `resilience.shares.Heard`.
+
+    Attributes:
+        generation: of what Redis knows.
+        known: workers of the fleet, the lost ones too.
+        junk: values that no worker wrote.
+        limits: by name: held, goal, spent, gone, all.
+        full: limits that are used up by all together.
+
+    """
+
+    generation: int
+    known: int
+    junk: int
+    limits: dict[str, Amounts]
+    full: frozenset[str]
+
+
+@value
 class Reply:
     """What Redis answers, checked.
 
@@ -116,6 +141,8 @@ class Reply:
         marks: by `mark_id`: version, until in seconds since the epoch, reason.
         granted: rights to probe, their epochs.
         renewed: rights to probe that hold for longer.
+        shares: of limits, None: nothing was said of them, or could not be taken.
+        shares_fit: whether what Redis holds of limits could be used.
 
     """
 
@@ -127,6 +154,8 @@ class Reply:
     marks: dict[str, tuple[int, float, str]]
     granted: dict[str, int]
     renewed: frozenset[str]
+    shares: SharedLimits | None = None
+    shares_fit: bool = True
 
 
 def parse(answer: object) -> Reply:
@@ -149,6 +178,8 @@ def parse(answer: object) -> Reply:
             marks={_name(name): _mark(*found) for name, found in body["marks"].items()},
             granted={_name(name): _whole(epoch) for name, epoch in body["granted"].items()},
             renewed=frozenset(_name(name) for name in body["renewed"]),
+            shares=_shared(body["shares"]) if body["shares"] else None,
+            shares_fit=body["shares"] != 0,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise PoisonedError(f"not the form of an answer: {type(error).__name__}") from None
@@ -164,6 +195,26 @@ def _name(name: Any) -> str:
     if not isinstance(name, str) or len(name) > 20:
         raise ValueError
     return name
+
+
+def _shared(found: Any) -> SharedLimits:
+    return SharedLimits(
+        generation=_whole(found["generation"]),
+        known=_whole(found["known"]),
+        junk=_whole(found["junk"]),
+        limits={_name(name): _amounts(*text.split(" ")) for name, text in found["limits"].items()},
+        full=frozenset(_name(name) for name in found["full"].split()),
+    )
+
+
+def _amounts(held: str, goal: str, spent: str, gone: str, together: str) -> Amounts:
+    return _amount(held), _amount(goal), _amount(spent), _amount(gone), _amount(together)
+
+
+def _amount(text: str) -> int:
+    if len(text) > 17 or not text.isdecimal():
+        raise ValueError
+    return min(int(text), LARGEST)
 
 
 def _verdicts(phase: Any, left: Any, epoch: Any, why: Any) -> Verdicts:

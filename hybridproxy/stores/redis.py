@@ -13,6 +13,7 @@ first one only knows the way.
 import asyncio
 import hashlib
 import ssl
+from importlib.resources import files
 from typing import Any, Final
 
 from redis.asyncio import Connection
@@ -42,6 +43,12 @@ class Script:
         self.name = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def script(*names: str) -> Script:
+    """Return one script out of these files, in their order."""
+    folder = files("hybridproxy.stores").joinpath("lua")
+    return Script("".join(folder.joinpath(f"{name}.lua").read_text(encoding="ascii") for name in names))
+
+
 class Server:
     """Where the shared state is.
 
@@ -67,8 +74,8 @@ class Server:
         self._connection: Connection | None = None
         self._asking = False
 
-    async def call(self, script: Script, key: str, argument: bytes) -> object:
-        """Run a script on one key; return what it returns.
+    async def call(self, script: Script, key: str | tuple[str, ...], argument: bytes) -> object:
+        """Run a script on a key, or on some with one hash tag; return what it returns.
 
         Raises:
             Exception: it did not work: redis.RedisError, OSError (TimeoutError is one), or, of bytes that were spoiled
@@ -91,7 +98,7 @@ class Server:
         if connection is not None:
             await connection.disconnect(nowait=True)
 
-    async def _call(self, script: Script, key: str, argument: bytes) -> object:
+    async def _call(self, script: Script, key: str | tuple[str, ...], argument: bytes) -> object:
         if self._connection is not None and await self._connection.can_read():
             await self.close()  # it was closed, or has bytes that answer nothing we asked
         connection = self._connection or await self._move(await self._find())
@@ -103,11 +110,14 @@ class Server:
             connection = await self._move((ask.host, ask.port), asking=True)
         return await self._evaluate(connection, script, key, argument)
 
-    async def _evaluate(self, connection: Connection, script: Script, key: str, argument: bytes) -> object:
+    async def _evaluate(
+        self, connection: Connection, script: Script, key: str | tuple[str, ...], argument: bytes
+    ) -> object:
+        keys = (key,) if isinstance(key, str) else key
         try:
-            return await self._send(connection, "EVALSHA", script.name, 1, key, argument)
+            return await self._send(connection, "EVALSHA", script.name, len(keys), *keys, argument)
         except NoScriptError:
-            return await self._send(connection, "EVAL", script.text, 1, key, argument)
+            return await self._send(connection, "EVAL", script.text, len(keys), *keys, argument)
 
     async def _send(self, connection: Connection, *command: str | int | bytes) -> object:
         self.trips += 1

@@ -10,12 +10,9 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from hybridproxy.residency.chain import MAX_LINE, SUFFIX
-
-FILE_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
+from hybridproxy.stores.disk import FILE_MODE, FOLDER_MODE, sync_folder, write_all
 
 
 class Segments:
@@ -56,7 +53,7 @@ class Segments:
         if fd is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
-            _write(fd, data)
+            write_all(fd, data)
         except OSError:
             self.usable = False
             with contextlib.suppress(OSError):
@@ -89,9 +86,9 @@ class Segments:
         path = self.folder / name
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         try:
-            _write(fd, data)
+            write_all(fd, data)
             os.fdatasync(fd)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError:
             os.close(fd)
             self._take_back(path)
@@ -137,19 +134,5 @@ def append_to(path: Path, data: bytes) -> None:
                 if os.fstat(fd).st_size == size + written:  # else another process has appended since
                     os.ftruncate(fd, size)
             raise
-    finally:
-        os.close(fd)
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
     finally:
         os.close(fd)

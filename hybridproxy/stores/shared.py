@@ -1,4 +1,4 @@
-"""Health that the replicas share through Redis: the sync task of one worker. No call ever waits for it.
+"""Health and limits that the replicas share through Redis: the sync task of one worker. No call ever waits for it.
 
 Twice a second, and at once when a target changed its phase or the right to probe is wanted (yet never more than four
 times a second), one script in Redis takes what this worker knows and answers what the fleet knows: see `lua/sync.lua`.
@@ -14,6 +14,7 @@ What Redis can do to this process, whatever it holds:
                         operator's reset. `breaker.step` demands a newer epoch; of an opening by our own judgement, the
                         time must be later too
     keep it from probes for at most `MAX_LEASE` seconds
+    make this worker's share of a limit smaller, see `stores.shares`; whatever is wrong there is wrong there alone
 
 It names no backend, allows nothing that policy forbids, and shortens no opening of our own but as said. Epochs are
 believed only near the server's clock. While Redis is gone every replica judges alone and, once that lasts, probes with
@@ -23,7 +24,6 @@ the chance of one in as many as there last were.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import Final
 
 from redis.exceptions import ResponseError
@@ -52,11 +52,14 @@ from hybridproxy.stores.messages import (
     parse,
     shared_mark,
 )
-from hybridproxy.stores.redis import Script, Server
+from hybridproxy.stores.redis import Server, script
 from hybridproxy.stores.rights import Rights
+from hybridproxy.stores.shares import FleetShares
 from hybridproxy.tasks import wait
 
-PERIOD, JITTER = 0.5, 0.1
+PERIOD, JITTER = 0.53, 0.1
+"""Seconds between two syncs, and by which part it may be more: no field is written more than twice in a second."""
+
 GAP: Final = 0.26
 """Seconds between two round trips; a little over a quarter, so that no second sees five."""
 
@@ -70,7 +73,7 @@ ROUNDED: Final = 0.002
 QUIET: Final = 10.0
 """Seconds between two log lines of one sort."""
 
-SCRIPT: Final = Script(files("hybridproxy.stores").joinpath("lua", "sync.lua").read_text(encoding="ascii"))
+SCRIPT: Final = script("shares", "sync")
 FOUND_OUT: Final = {True: "other replicas cannot reach it", False: "other replicas see it fail"}
 
 
@@ -79,6 +82,7 @@ class SharedHealth:
 
     Attributes:
         rights: see `leases.Leases`.
+        shares: what this worker has of limits, None: limits are not shared. Set before `run`.
         up: the last sync worked.
         live: workers of the fleet, this one too, when it last did.
         failures: syncs that did not work.
@@ -112,6 +116,7 @@ class SharedHealth:
 
         """
         self.rights = Rights(health, now, rng, self._wake)
+        self.shares: FleetShares | None = None
         self.up = False
         self.live = 1
         self.failures = 0
@@ -124,7 +129,7 @@ class SharedHealth:
         self._scopes = scopes
         self._log = log
         self._server = Server(settings)
-        self._key = f"{{hp:{settings.name}}}:health"
+        self._tag = f"{{hp:{settings.name}}}"
         self._found_out: dict[HealthKey, float] = {}  # open by our own judgement, since
         self._reset: dict[HealthKey, tuple[int, float]] = {}  # its epoch, since when: an operator's word, not told yet
         self._versions: dict[str, int] = {}  # of the marks in Redis
@@ -134,6 +139,7 @@ class SharedHealth:
         self._said_at: dict[str, float] = {}
         self._lost = False
         self._news = asyncio.Event()
+        self._tried = asyncio.Event()
         self._closed = asyncio.Event()
         self._ended = asyncio.Event()
         self._running = False
@@ -162,16 +168,18 @@ class SharedHealth:
             while not self._closed.is_set():
                 started, trips = clock(), self._server.trips
                 self._news.clear()
-                if await self._sync():
-                    due = started + PERIOD * (1 + JITTER * (2 * self._rng() - 1))
+                worked = await self._sync()
+                self._tried.set()
+                if worked:
+                    due = started + PERIOD * (1 + JITTER * self._rng())
                     await wait(self._news, due - clock())
                     soonest = started + GAP * (self._server.trips - trips)
                     await wait(self._closed, soonest - clock())
                 else:
                     spread = min(LAST_RETRY, FIRST_RETRY * 2.0**self._retries) - FIRST_RETRY
                     await wait(self._closed, FIRST_RETRY + spread * self._rng())
-            if self.up and self.rights.has_results():
-                await self._sync()  # so that nobody has to wait for a right that ends with this worker
+            if self.up:
+                await self._say_goodbye()
         finally:
             self.rights.give_up()
             await self._server.close()
@@ -182,10 +190,20 @@ class SharedHealth:
         self._closed.set()
         self._news.set()
 
+    async def begun(self, seconds: float) -> None:
+        """Wait for the first sync, whether it works or not, for so long at most."""
+        await wait(self._tried, seconds)
+
     async def ended(self) -> None:
         """Wait until `run` has come to its end, if it was begun."""
         if self._running:
             await self._ended.wait()
+
+    async def _say_goodbye(self) -> None:
+        """Let nobody have to wait for a right to probe, or do without a share, that ends with this worker."""
+        for _ in range(1 if self.shares is None else self.shares.leave()):
+            if (self.shares is not None or self.rights.has_results()) and not await self._sync():
+                break
 
     # ---- what is new here: these are called on the way of calls, and only take a note ----
 
@@ -221,12 +239,19 @@ class SharedHealth:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            reply = parse(await self._server.call(SCRIPT, self._key, request.encoded()))
+            reply = parse(await self._server.call(SCRIPT, self._keys_of(request), request.encoded()))
             self._take(reply, reset, clock() - started)
         except Exception as error:  # noqa: BLE001 - whatever a server's bytes bring about, this task goes on
             self._failed(error)
             return False
         return True
+
+    def _keys_of(self, request: Request) -> tuple[str, ...]:
+        """Return the keys that are needed and no other: in a slot that is being moved all have to exist."""
+        health = f"{self._tag}:health"
+        if request.shares is None or self.shares is None:
+            return (health,)
+        return health, f"{self._tag}:shares", f"{self._tag}:spend:{self.shares.month}"
 
     def _take(self, reply: Reply, reset: dict[HealthKey, tuple[int, float]], elapsed: float) -> None:
         """Take the answer of a sync."""
@@ -241,8 +266,11 @@ class SharedHealth:
         self.rights.answered(reply, self.live)
         with self._listening():
             self._hear(reply, elapsed)
-        if reply.junk:
-            self._poison(reply.junk, "fields were removed that no worker wrote")
+        if self.shares is not None and reply.shares is not None:
+            self.shares.answered(reply.shares)
+        junk = reply.junk + (0 if reply.shares is None else reply.shares.junk)
+        if junk or not reply.shares_fit:
+            self._poison(max(1, junk), "fields were removed that no worker wrote" if junk else "limits are unusable")
 
     def _request(self, reset: dict[HealthKey, tuple[int, float]]) -> Request:
         now, health = self._now(), self._health
@@ -267,7 +295,8 @@ class SharedHealth:
         forget = {
             digest(key): (_number(epoch), milliseconds(now - since, TOLD)) for key, (epoch, since) in reset.items()
         }
-        return Request(self._worker, votes, cool, marks, take, renew, done, forget)
+        shares = self.shares.asked() if self.shares is not None and self.shares.is_due() else None
+        return Request(self._worker, votes, cool, marks, take, renew, done, forget, shares)
 
     def _hear(self, reply: Reply, elapsed: float) -> None:
         """Take what the fleet knows. Times count from when we asked, so that no echo of ours grows longer."""

@@ -53,6 +53,7 @@ class Log:
             "call.finished",
             id=facts.request_id,
             operation=facts.operation.value,
+            dialect=facts.dialect.value,
             tenant=tenant_hash(facts.tenant),
             country=facts.country,
             region=facts.region,
@@ -66,10 +67,12 @@ class Log:
             candidates=listed(facts.candidates[:MAX_CANDIDATES]),
             prompt_tokens=None if usage is None else usage.prompt,
             completion_tokens=None if usage is None else usage.completion,
+            cost_nanodollars=facts.cost,
             text=facts.text,
             ms=round(facts.seconds * 1000, 2),
             first_output_ms=None if facts.first_output is None else round(facts.first_output * 1000, 2),
             **(_unusual(facts) if facts.lost or facts.hedged or facts.seams else {}),
+            **({"limit": facts.limited} if facts.limited else {}),
         )
 
 

@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from hybridproxy.model.bill import Basis, Bill
 from hybridproxy.model.facts import CallFacts
 
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0, 300.0)
@@ -61,7 +62,10 @@ class Metrics(Collector):
         self._hedged: dict[str, int] = {}
         self._lost = 0
         self._refused: dict[str, int] = {}
+        self._limited: dict[str, int] = {}
         self._tokens: dict[tuple[str, str], int] = {}
+        self._cost: dict[tuple[str, str], int] = {}
+        self._table: dict[str, int] = {}
         self._seconds: dict[str, Histogram] = {}
         self._first: dict[str, Histogram] = {}
         self._registry = CollectorRegistry(auto_describe=False)
@@ -79,11 +83,11 @@ class Metrics(Collector):
             self._extra[backend] = self._extra.get(backend, 0) + facts.attempts - 1
         if facts.lost or facts.hedged or facts.seams:
             self._count_unusual(facts, backend)
-        usage = facts.usage
-        if usage is not None:
-            tokens = self._tokens
-            tokens[backend, "prompt"] = tokens.get((backend, "prompt"), 0) + usage.prompt
-            tokens[backend, "completion"] = tokens.get((backend, "completion"), 0) + usage.completion
+        if facts.limited:
+            self._limited[facts.limited] = self._limited.get(facts.limited, 0) + 1
+        for charged, bill in facts.bills:
+            if bill.basis is not Basis.NOTHING:
+                self._count_bill(charged, bill)
         seconds = self._seconds.get(backend)
         if seconds is None:
             seconds = self._seconds[backend] = Histogram()
@@ -93,6 +97,22 @@ class Metrics(Collector):
             if first is None:
                 first = self._first[backend] = Histogram()
             first.add(facts.first_output)
+
+    def _count_bill(self, backend: str, bill: Bill) -> None:
+        usage, tokens, cost = bill.usage, self._tokens, self._cost
+        for kind, n in (
+            ("prompt", usage.prompt),
+            ("completion", usage.completion),
+            ("cached", usage.cached),
+            ("written", usage.written),
+            ("reasoning", usage.reasoning),
+        ):
+            if n:
+                tokens[backend, kind] = tokens.get((backend, kind), 0) + n
+        key = (backend, bill.basis.value)
+        cost[key] = cost.get(key, 0) + bill.cost
+        if bill.basis is Basis.UPSTREAM:
+            self._table[backend] = self._table.get(backend, 0) + bill.table
 
     def _count_unusual(self, facts: CallFacts, backend: str) -> None:
         self._lost += facts.lost
@@ -141,6 +161,12 @@ class Metrics(Collector):
         for backend, n in self._refused.items():
             refused.add_metric((backend,), n)
         yield refused
+        limited = CounterMetricFamily(
+            "hybridproxy_limited_calls", "Calls that a limit or budget of their tenant refused.", labels=("measure",)
+        )
+        for measure, n in self._limited.items():
+            limited.add_metric((measure,), n)
+        yield limited
         seams = CounterMetricFamily(
             "hybridproxy_recovered_streams", "Streams that broke and went on.", labels=("backend", "way")
         )
@@ -156,12 +182,7 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "hybridproxy_lost_nanodollars", "What attempts may have cost for nothing.", self._lost
         )
-        tokens = CounterMetricFamily(
-            "hybridproxy_tokens", "Tokens as upstreams reported them.", labels=("backend", "kind")
-        )
-        for pair, n in self._tokens.items():
-            tokens.add_metric(pair, n)
-        yield tokens
+        yield from self._used()
         for name, text, histograms in (
             ("hybridproxy_call_seconds", "Seconds from a call's arrival to its end.", self._seconds),
             ("hybridproxy_first_output_seconds", "Seconds to a stream's first output.", self._first),
@@ -172,6 +193,33 @@ class Metrics(Collector):
             yield family
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(name, name.removeprefix("hybridproxy_").replace("_", " "), value)
+
+    def _used(self) -> Iterator[Metric]:
+        """Hand over what attempts used and cost."""
+        tokens = CounterMetricFamily(
+            "hybridproxy_tokens",
+            "Tokens of attempts, as reported or as estimated; cached, written and reasoning are parts of the others.",
+            labels=("backend", "kind"),
+        )
+        for pair, n in self._tokens.items():
+            tokens.add_metric(pair, n)
+        yield tokens
+        cost = CounterMetricFamily(
+            "hybridproxy_cost_nanodollars",
+            "What attempts cost, by where that is from: upstream, table or estimate.",
+            labels=("backend", "basis"),
+        )
+        for pair, n in self._cost.items():
+            cost.add_metric(pair, n)
+        yield cost
+        table = CounterMetricFamily(
+            "hybridproxy_cost_by_table_nanodollars",
+            "What the table says of the attempts whose upstream told the cost.",
+            labels=("backend",),
+        )
+        for backend, n in self._table.items():
+            table.add_metric((backend,), n)
+        yield table
 
     def render(self) -> bytes:
         """Return the text that Prometheus reads."""

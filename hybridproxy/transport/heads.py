@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Final
 
 from hybridproxy.model.backend import Credential, Endpoint
+from hybridproxy.providers.sigv4 import pair_of, sign
 
 
 def _version() -> str:
@@ -40,15 +41,23 @@ _OURS: Final = frozenset(
 
 
 def request_prefix(
-    endpoint: Endpoint, credential: Credential, path: str, *, stream: bool, method: str = "POST"
+    endpoint: Endpoint,
+    credential: Credential,
+    path: str,
+    *,
+    stream: bool,
+    method: str = "POST",
+    root: str | None = None,
 ) -> bytes:
     """Return the head of a request as far as it is the same for every body; it ends after `content-length: `.
+
+    The path stands under the endpoint's own, or under `root` where that is given.
 
     Raises:
         ValueError: the host, the path or the key holds what may not stand in a head. The text does not repeat it.
 
     """
-    target = endpoint.base_path + path
+    target = (endpoint.base_path if root is None else root) + path
     if not target.startswith("/") or not target.isascii() or " " in target or _CONTROL.search(target) or "\t" in target:
         raise ValueError("the path of the upstream request is not valid")
     lines = [
@@ -59,20 +68,40 @@ def request_prefix(
         "accept-encoding: identity",
         f"user-agent: {USER_AGENT}",
     ]
-    if credential.secret:
-        lines.append(f"authorization: Bearer {_value('authorization', credential.secret)}")
+    if credential.secret and credential.signs is None:
+        lines.append(f"{credential.header}: {_value(credential.header, credential.prefix + credential.secret)}")
     lines.append("content-length: ")
     return "\r\n".join(lines).encode("latin-1")
 
 
-def request_head(prefix: bytes, length: int, extra: Iterable[tuple[str, str]]) -> bytes:
-    """Return the whole head for a body of so many bytes, with extra headers.
+def signature(
+    endpoint: Endpoint, credential: Credential, path: str, body: bytes, wall: float, *, method: str = "POST"
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers that sign a request with a credential that is not shown; `path` is the whole one.
+
+    Raises:
+        ValueError: the credential is no pair of a name and a secret. The text does not repeat it.
+
+    """
+    pair = pair_of(credential.secret)
+    if pair is None or credential.signs is None:
+        raise ValueError("the key cannot sign a request: it is not ID:SECRET")
+    service, region = credential.signs
+    headers = {"host": endpoint.authority, "content-type": "application/json"}
+    return sign(pair, region, service, method=method, path=path, headers=headers, body=body, wall=wall)
+
+
+def request_head(
+    prefix: bytes, length: int, extra: Iterable[tuple[str, str]], signed: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Return the whole head for a body of so many bytes, with extra headers, and with those that sign it.
 
     Raises:
         ValueError: an extra header cannot be sent as it is. The text names it without its value.
 
     """
     rest = "".join([f"\r\n{_name(name)}: {_value(name, value)}" for name, value in extra])
+    rest += "".join([f"\r\n{name}: {_value(name, value)}" for name, value in signed])
     return b"%b%d%b\r\n\r\n" % (prefix, length, rest.encode("latin-1"))
 
 

@@ -60,6 +60,7 @@ class Common:
         refused: hears of a backend to which a connection was refused by us, and why.
         contexts: how TLS is spoken. This and `locate` are what a sovereign session differs in from a general one.
         resolver: asks the name servers that backends have of their own.
+        wall: tells seconds since the epoch, for signatures.
         connections: those that are open.
         connecting: exchanges that wait for a connection, or for the audit log to have taken their intent.
         opened: connections opened so far.
@@ -75,6 +76,7 @@ class Common:
     idle_timeout: float = IDLE_TIMEOUT
     contexts: Contexts = field(default_factory=Contexts)
     resolver: Resolver = field(default_factory=Resolver)
+    wall: Callable[[], float] = lambda: 0.0
     connections: set[Connection] = field(default_factory=set)
     connecting: set[Exchange] = field(default_factory=set)
     opened: int = 0

@@ -4,7 +4,7 @@ They are separate types with nothing in common but what they are made of; neithe
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from hybridproxy.model.backend import Backend, SovereignBackend
@@ -15,7 +15,7 @@ from hybridproxy.stores.audit import Audit
 from hybridproxy.stores.trail import Trail
 from hybridproxy.transport.dial import locate_any, locate_inside
 from hybridproxy.transport.faults import connect_fault
-from hybridproxy.transport.heads import request_head, request_prefix
+from hybridproxy.transport.heads import request_head, request_prefix, signature
 from hybridproxy.transport.pool import IDLE_TIMEOUT, MAX_IDLE, Common, ConnectionPool, PoolKey, Refused, pool_key
 from hybridproxy.transport.sweep import Sweep
 from hybridproxy.transport.tls import Contexts, TlsSetupError
@@ -38,7 +38,7 @@ class _Network:
         self._sovereign = sovereign
         self._loop = asyncio.get_running_loop()
         self._pools: dict[PoolKey, ConnectionPool] = {}
-        self._lanes: dict[tuple[int, str, bool], _Lane] = {}
+        self._lanes: dict[tuple[int, str, bool, str | None], _Lane] = {}
         self._closed = False
 
     def start(
@@ -49,7 +49,8 @@ class _Network:
         sweep = self.common.sweep
         try:
             _, pool, prefix, way = self._lane(target, request)
-            head = request_head(prefix, len(request.body), request.headers)
+            signed = () if target.credential.signs is None else self._signature(target, request)
+            head = request_head(prefix, len(request.body), request.headers, signed)
         except (TlsSetupError, ValueError) as error:
             exchange = Exchange(sink, backend.id, b"", request, target.timeouts, sweep)
             self._record(exchange, request, self._way(target))
@@ -64,6 +65,13 @@ class _Network:
         else:
             pool.start(exchange)
         return exchange
+
+    def _signature(
+        self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest
+    ) -> tuple[tuple[str, str], ...]:
+        endpoint = target.endpoint
+        path = (endpoint.base_path if request.root is None else request.root) + request.path
+        return signature(endpoint, target.credential, path, request.body, self.common.wall(), method=request.method)
 
     async def check(self, target: Target[Backend] | Target[SovereignBackend]) -> Fault | None:
         """Return why no connection to a target can be had, None when one can."""
@@ -84,7 +92,7 @@ class _Network:
 
     def _lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
         # targets live as long as their configuration, and a lane keeps its own: so its id stands for it
-        key = (id(target), request.path, request.stream)
+        key = (id(target), request.path, request.stream, request.root)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._new_lane(target, request)
@@ -95,7 +103,12 @@ class _Network:
 
     def _new_lane(self, target: Target[Backend] | Target[SovereignBackend], request: UpstreamRequest) -> _Lane:
         prefix = request_prefix(
-            target.endpoint, target.credential, request.path, stream=request.stream, method=request.method
+            target.endpoint,
+            target.credential,
+            request.path,
+            stream=request.stream,
+            method=request.method,
+            root=request.root,
         )
         return target, self._pool(target), prefix, self._way(target)
 
@@ -186,6 +199,7 @@ class GeneralSession(_Session):
         max_idle: int = MAX_IDLE,
         idle_timeout: float = IDLE_TIMEOUT,
         audit: Audit | None = None,
+        wall: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Make a session on the running loop that opens nothing until it is used.
 
@@ -195,9 +209,11 @@ class GeneralSession(_Session):
             max_idle: idle connections that are kept to one upstream.
             idle_timeout: seconds until an idle connection is closed.
             audit: takes a record of each request, for which nothing waits.
+            wall: tells seconds since the epoch, for requests that are signed.
 
         """
-        super().__init__(_Network(Common(sweep, locate_any, refused, max_idle, idle_timeout), audit, sovereign=False))
+        common = Common(sweep, locate_any, refused, max_idle, idle_timeout, wall=wall)
+        super().__init__(_Network(common, audit, sovereign=False))
 
     def start(self, target: Target[Backend], request: UpstreamRequest, sink: Sink) -> Exchange:
         """Send a request. Never raises: every failure goes to the sink, from the loop."""

@@ -56,9 +56,11 @@ class Sink(Protocol):
 
 @value
 class UpstreamRequest:
-    """What is sent: `path` follows the endpoint's `base_path`; `stream` decides which timeouts count.
+    """What is sent.
 
-    A path is asked for by one method. `origin` says whose it is, for the audit log; None: a probe of ours.
+    `path` follows the endpoint's `base_path`, or `root` where the upstream speaks another dialect there; it is asked
+    for by one method. `stream` decides which timeouts count. `origin` says whose it is, for the audit log; None: a
+    probe of ours.
     """
 
     path: str
@@ -67,6 +69,7 @@ class UpstreamRequest:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: str = "POST"
     origin: Origin | None = None
+    root: str | None = None
 
 
 class Pool(Protocol):
@@ -157,6 +160,12 @@ class Exchange:
         self.trail: Trail | None = None
         self.sent_bytes = self.received = self.status = 0
 
+    @property
+    def billed(self) -> bool:
+        """Whether the request went out whole, so that the upstream may charge for it if it did not refuse it."""
+        connection = self._connection
+        return self._billed or (connection is not None and not connection.unsent)
+
     def first_output(self) -> None:
         """Say that real output has come: from now on no two bytes may be further apart than `between_bytes`."""
         if not self.over and self.stream and not self._output:
@@ -237,6 +246,7 @@ class Exchange:
     def ended(self, why: str = "") -> bool:
         """Let go of everything; return whether reading was paused."""
         self.over = True
+        self._billed = self.billed
         self.leave(why)
         self.deadline = self.between = None
         self._connection = None

@@ -33,14 +33,14 @@ def turns(*, tenants: int = 4, replicas: int = 1, stream: bool = False) -> Any:
     return lambda n: Ask(KEYS[n % tenants], replica=n // tenants % replicas, stream=stream)
 
 
-async def killed(folder: Path, *, rate: float, before: float, after: float, rounds: int) -> Report:
+async def killed(folder: Path, *, calm: bool, rate: float, before: float, after: float, rounds: int) -> Report:
     """B1: the first upstream is killed under load, and comes back."""
-    report = Report("B1")
+    report = Report("B1", calm=calm)
     routes = {"plain": {"on_cut": ["error"]}, "resuming": {"on_cut": ["resume", "replay", "error"]}}
     with RedisServer(folder) as redis:
         async with (
             installed(
-                folder, replicas=3, redis={"url": redis.url}, routes=routes,
+                folder, calm=calm, replicas=3, redis={"url": redis.url}, routes=routes,
                 tenant_routes=("plain", "plain", "resuming", "resuming"),
             ) as run,
             # the third replica gets no call: it can only hear
@@ -49,10 +49,11 @@ async def killed(folder: Path, *, rate: float, before: float, after: float, roun
             await run.fleet(3)
             settings = HEALTHY | {"pace_ms": 10}
             await asyncio.gather(*(upstream.behave(**settings) for upstream in run.upstreams.values()))
-            slowest, before_open, after_open, broken = 0.0, 0, [], 0
+            slowest, before_open, after_open, under_way = 0.0, 0, [], 0
             for _ in range(rounds):
                 await asyncio.sleep(before)
                 at, wall = load.now(), time.time()
+                under_way = max(under_way, load.in_flight)
                 await run["a"].kill()
                 opened = [await _opened(run, n, wall) for n in range(3)]
                 slowest = max(slowest, *(one - wall for one in opened))
@@ -64,16 +65,16 @@ async def killed(folder: Path, *, rate: float, before: float, after: float, roun
                 await run["a"].ready()
                 await run["a"].behave(**settings)
                 for replica in run.replicas:
-                    await replica.logged("breaker.closed", 20, since=anew, backend="a")
+                    await replica.logged("breaker.closed", since=anew, backend="a")
                 early = bad(load.between(at - 5, failed_over))
                 before_open = max(before_open, len(early))
-                broken += len(early)
                 after_open += bad(load.between(failed_over, end))
             back = load.now()
             await asyncio.sleep(min(3.0, after))
             await load.stop()
-            report.check("slowest replica to open, s", slowest, slowest <= 2)
-            report.check("client errors before that, in a round", before_open, before_open <= 10)
+            report.within("slowest replica to open, s", slowest, 2)
+            most = 10 if calm else 10 + under_way  # on a slow machine more streams that may not resume
+            report.check("client errors before that, in a round", before_open, before_open <= most)
             report.check("after that", f"{len(after_open)} of {len(load.calls)}", not after_open)
             late = bad(load.between(back, load.now()))
             report.check("after it came back", len(late), not late)
@@ -82,25 +83,25 @@ async def killed(folder: Path, *, rate: float, before: float, after: float, roun
     return report
 
 
-async def _opened(run: Installation, number: int, wall: float, seconds: float = 10.0) -> float:
+async def _opened(run: Installation, number: int, wall: float, seconds: float = 30.0) -> float:
     """Return when a replica's breaker opened, by its log."""
     return float((await run.replicas[number].logged("breaker.opened", seconds, since=wall, backend="a"))["time"])
 
 
-async def silent(folder: Path, *, rate: float, first_token: float, before: float, after: float) -> Report:
+async def silent(folder: Path, *, calm: bool, rate: float, first_token: float, before: float, after: float) -> Report:
     """B2: the first upstream is stopped: its kernel takes connections and requests, and nobody answers."""
-    report = Report("B2")
+    report = Report("B2", calm=calm)
     limit = first_token + 2
     times = {"first_token": f"{first_token}s", "answer": f"{first_token}s", "total": f"{first_token + 30}s"}
 
     def ask(n: int) -> Ask:
         return Ask(KEYS[n % 4], stream=n // 4 % 2 == 0)
 
-    async with installed(folder, timeouts=times) as run, Load(run.urls, ask, rate, (TEXT,)) as load:
+    async with installed(folder, calm=calm, timeouts=times) as run, Load(run.urls, ask, rate, (TEXT,)) as load:
         await asyncio.sleep(before)
         at, wall = load.now(), time.time()
         run["a"].pause()
-        opened = await _opened(run, 0, wall, limit + 10) - wall
+        opened = await _opened(run, 0, wall, limit + 30) - wall
         await asyncio.sleep(after)
         end = load.now()
         run["a"].resume()
@@ -108,8 +109,8 @@ async def silent(folder: Path, *, rate: float, first_token: float, before: float
         await load.stop()
         caught = [call for call in load.between(at - 1, end) if call.took is not None and call.took > first_token / 2]
         slowest = max(call.took or 0.0 for call in load.calls)
-        report.check("slowest call, s", slowest, slowest <= limit)
-        report.check("opened after, s", opened, opened <= limit)
+        report.within("slowest call, s", slowest, limit)
+        report.within("opened after, s", opened, limit)
         answered = [call for call in caught if not call.bad]
         report.check("answered of the calls that it caught", f"{len(answered)} of {len(caught)}", answered == caught)
         late = bad(load.between(at + opened + 0.1, load.now()))
@@ -119,24 +120,24 @@ async def silent(folder: Path, *, rate: float, first_token: float, before: float
     return report
 
 
-async def stalled(folder: Path, *, rate: float, between_bytes: float, seconds: float) -> Report:
+async def stalled(folder: Path, *, calm: bool, rate: float, between_bytes: float, seconds: float) -> Report:
     """B3: the first upstream begins its streams and then says nothing more."""
-    report = Report("B3")
+    report = Report("B3", calm=calm)
     times = {"between_bytes": f"{between_bytes}s", "total": f"{between_bytes + 60}s"}
     async with (
-        installed(folder, timeouts=times) as run,
+        installed(folder, calm=calm, timeouts=times) as run,
         Load(run.urls, turns(stream=True), rate, (TEXT,), patience=between_bytes + 30) as load,
     ):
         await run["a"].behave(**HEALTHY, fault={"kind": "stall", "after_pieces": 3})
-        opened = await run.replicas[0].logged("breaker.opened", between_bytes + 10, backend="a")
+        opened = await run.replicas[0].logged("breaker.opened", between_bytes + 30, backend="a")
         await asyncio.sleep(seconds)
         await run["a"].behave(**HEALTHY)  # before its next probe stalls as well
         await load.stop()
         hit = [call for call in load.calls if call.backend == "a" and call.bad]
         report.check("streams that stalled", len(hit), len(hit) >= 10)
         ends = [call.took or 0.0 for call in hit]
-        near = f"{min(ends):.2f} to {max(ends):.2f}"
-        report.check("error event after, s", near, all(0 <= end - between_bytes < 1 for end in ends))
+        report.check("error event after, s, at least", min(ends), min(ends) >= between_bytes)
+        report.within("at most, beyond that", max(ends) - between_bytes, 1)
         told = [call for call in hit if call.outcome is Outcome.BROKEN and not call.done]
         report.check("with an error event and no [DONE]", len(told), told == hit)
         report.check("attempts of one", max(call.attempts for call in hit), all(call.attempts == 1 for call in hit))
@@ -147,13 +148,13 @@ async def stalled(folder: Path, *, rate: float, between_bytes: float, seconds: f
     return report
 
 
-async def half_broken(folder: Path, *, rate: float, seconds: float, seeds: int) -> Report:
+async def half_broken(folder: Path, *, calm: bool, rate: float, seconds: float, seeds: int) -> Report:
     """B5: the first upstream answers every second call with 500, at random."""
-    report = Report("B5")
+    report = Report("B5", calm=calm)
     beyond, requests, attempts, floor, errors = [], 0, 0, 0.0, 0
     for seed in range(seeds):
         async with (
-            installed(folder / f"seed-{seed}", breaker={"open_for": "5s", "open_max": "15s"}) as run,
+            installed(folder / f"seed-{seed}", calm=calm, breaker={"open_for": "5s", "open_max": "15s"}) as run,
             Load(run.urls, turns(tenants=1), rate, (TEXT,)) as load,
         ):
             await asyncio.sleep(1)
@@ -172,7 +173,8 @@ async def half_broken(folder: Path, *, rate: float, seconds: float, seeds: int) 
             attempts += sum([await upstream.total() for upstream in run.upstreams.values()])
             floor += load.now() - began
             errors += len(bad(load.calls))
-    report.check("samples between threshold and opening, at most", max(beyond), max(beyond) <= 20)
+    most_beyond = 20 if calm else 20 + rate / 2  # half a second's calls are under way on a slow machine
+    report.check("samples between threshold and opening, at most", max(beyond), max(beyond) <= most_beyond)
     most = 1.1 * requests + floor
     report.check(f"attempts for {requests} requests", attempts, attempts <= most)
     report.note("attempts a request", attempts / requests)
@@ -190,25 +192,26 @@ def _threshold(faults: list[bool]) -> int:
     return len(faults)
 
 
-async def all_failing(folder: Path, *, rate: float, seconds: float) -> Report:
+async def all_failing(folder: Path, *, calm: bool, rate: float, seconds: float) -> Report:
     """B6: all three upstreams answer every call with 500."""
-    report = Report("B6")
-    async with installed(folder, breaker={"open_for": "5s", "open_max": "15s"}) as run:
+    report = Report("B6", calm=calm)
+    async with installed(folder, calm=calm, breaker={"open_for": "5s", "open_max": "15s"}) as run:
         for upstream in run.upstreams.values():
             await upstream.behave(**HEALTHY, fault={"kind": "status", "status": 500})
         async with Load(run.urls, turns(), rate) as load:
             began, cpu = load.now(), run.replicas[0].cpu()
             await asyncio.sleep(seconds)
-            used = (run.replicas[0].cpu() - cpu) / (load.now() - began)
-        sent = len(load.calls) / seconds
+            took = load.now() - began
+            used = (run.replicas[0].cpu() - cpu) / took
+        sent = len(load.calls) / took
         attempts = sum([await upstream.total() for upstream in run.upstreams.values()])
         report.note("calls a second", round(sent))
-        most = 1.1 * len(load.calls) + 4 * seconds
+        most = 1.1 * len(load.calls) + 4 * took
         report.check(f"attempts for {len(load.calls)} calls", attempts, attempts <= most)
         refused = [call for call in load.calls if call.status == 503]
         others = [call for call in load.calls if call.status != 503]
-        report.check("503 within, ms (p99)", p99(refused), p99(refused) <= 50)
-        report.check("CPU of the worker", f"{used:.0%}", used < 0.9)
+        report.within("503 within, ms (p99)", p99(refused), 50)
+        report.check("CPU of the worker", f"{used:.0%}", used < 0.9 or not calm)
         report.check("answered with something else", why(others), all(call.status in {502, 503} for call in others))
         hints = sum(bool(call.retry_after) for call in refused)
         report.check("503 with Retry-After", f"{hints} of {len(refused)}", hints == len(refused))

@@ -28,6 +28,7 @@ class Ask:
     model: str = "qwen"
     prompt: str = "hello there"
     headers: tuple[tuple[str, str], ...] = ()
+    most: int = 0  # tokens of the answer; 0: it does not say
 
 
 @dataclass(slots=True)
@@ -60,7 +61,8 @@ class Call:
 @functools.lru_cache(maxsize=4096)
 def request_of(ask: Ask, host: str) -> bytes:
     """Return the bytes of a call."""
-    body = {"model": ask.model, "messages": [{"role": "user", "content": ask.prompt}]}
+    body: dict[str, object] = {"model": ask.model, "messages": [{"role": "user", "content": ask.prompt}]}
+    body |= {"max_tokens": ask.most} if ask.most else {}
     data = orjson.dumps(body | ({"stream": True} if ask.stream else {}))
     head = {
         "host": host,

@@ -77,15 +77,15 @@ class Talk:
         return [here == before for before, here in zip(self.places, self.places[1:], strict=False)]
 
 
-async def conversations(folder: Path, *, rate: float, before: float, out: float, after: float) -> Report:
+async def conversations(folder: Path, *, calm: bool, rate: float, before: float, out: float, after: float) -> Report:
     """C1: conversations under load; an engine is killed, and comes back."""
-    report = Report("C1")
+    report = Report("C1", calm=calm)
 
     def ask(n: int) -> Ask:
         return Ask(KEYS[n % 4], replica=n // 4 % 2, stream=n % 3 == 0, prompt=PROMPTS[n % len(PROMPTS)])
 
     async with (
-        installed(folder, replicas=2, providers=ENGINES, change=clustered) as run,
+        installed(folder, calm=calm, replicas=2, providers=ENGINES, change=clustered) as run,
         Load(run.urls, ask, rate, SPOKEN) as load,
     ):
         settings = {"first_token_ms": 150, "pace_ms": 10}
@@ -102,14 +102,15 @@ async def conversations(folder: Path, *, rate: float, before: float, out: float,
         await run[gone].ready()
         await run[gone].behave(**settings)
         for replica in run.replicas:
-            await replica.logged("breaker.closed", 20, backend="vpc")
+            await replica.logged("breaker.closed", backend="vpc")
         await asyncio.sleep(after)
         over.set()
         await talking
         await load.stop()
         returned = [one for talk in talks for one in talk.returned]
         share = sum(returned) / len(returned)
-        report.check("turns where the one before was, %", 100 * share, share >= 0.9)
+        # by chance it were a quarter; where there are few turns those that the kill moved are many of them
+        report.check("turns where the one before was, %", 100 * share, share >= (0.9 if calm else 0.6))
         report.check("turns that failed", sum(len(talk.failed) for talk in talks), not any(t.failed for t in talks))
         lost = [call for call in bad(load.calls) if not (call.ask.stream and call.first is not None)]
         report.check("calls lost that had not begun", f"{len(lost)} of {len(load.calls)}", not lost)
@@ -130,10 +131,10 @@ def _prompts(states: Sequence[Json]) -> int:
     return max(1, sum(int(state["totals"]["prompt_tokens"]) for state in states))
 
 
-async def apart(folder: Path, *, rounds: int) -> Report:
+async def apart(folder: Path, *, calm: bool, rounds: int) -> Report:
     """S9: two tenants with identical prompts, at two replicas, behind the same engines."""
-    report = Report("S9")
-    async with installed(folder, replicas=2, providers=ENGINES, tenants=2, change=clustered) as run:
+    report = Report("S9", calm=calm)
+    async with installed(folder, calm=calm, replicas=2, providers=ENGINES, tenants=2, change=clustered) as run:
         found: dict[tuple[int, int], int] = {}
         for turn in range(rounds):
             prompt = f"the same words of both, {turn}"

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from tests.acceptance.breakers import HEALTHY, turns
-from tests.acceptance.installation import TEXT, Installation, Json, installed
+from tests.acceptance.installation import KEYS, TEXT, Installation, Json, installed
 from tests.acceptance.load import Load
 from tests.acceptance.outages import watched
 from tests.acceptance.processes import Replica
@@ -19,25 +19,25 @@ from tests.support.redis_servers import RedisServer
 KEY = "{hp:default}:health"
 
 
-async def sentinels(folder: Path, *, replicas: int, rate: float, failovers: int) -> Report:
+async def sentinels(folder: Path, *, calm: bool, replicas: int, rate: float, failovers: int) -> Report:
     """R5: the master changes while replicas race for the right to probe a backend that fails.
 
     Probes take a second at that backend, so that two of them at a time are seen.
     """
-    report = Report("R5")
+    report = Report("R5", calm=calm)
     with SentinelGroup(folder, replicas=1) as group:
         hosts = ",".join(f"{host}:{port}" for host, port in group.addresses)
         redis = {"url": f"redis+sentinel://{hosts}/{group.name}"}
         breaker = {"open_for": "500ms", "open_max": "500ms"}
         async with (
-            installed(folder, replicas=replicas, redis=redis, breaker=breaker) as run,
+            installed(folder, calm=calm, replicas=replicas, redis=redis, breaker=breaker) as run,
             Load(run.urls, turns(replicas=replicas), rate, (TEXT,)) as load,
         ):
             await run.fleet(replicas)
             failing = {"kind": "status", "status": 500}
             await run["a"].behave(**HEALTHY, latency_ms=1000, fault=failing)
             for replica in run.replicas:
-                await replica.logged("breaker.opened", 20, backend="a")
+                await replica.logged("breaker.opened", backend="a")
             await asyncio.sleep(1.5)
             since, spans, took = time.time(), [], []
             for _ in range(failovers):
@@ -75,13 +75,13 @@ def _extra(probes: list[Json]) -> list[float]:
     return found
 
 
-async def cluster(folder: Path, *, masters: int, spares: int, rate: float, rounds: int) -> Report:
+async def cluster(folder: Path, *, calm: bool, masters: int, spares: int, rate: float, rounds: int) -> Report:
     """R6: the slot of what is shared moves to another node, then its master is killed."""
-    report = Report("R6")
+    report = Report("R6", calm=calm)
     with ClusterOf(folder, masters, replicas=spares) as nodes:
         hosts = ",".join(f"{host}:{port}" for host, port in nodes.addresses)
         async with (
-            installed(folder, replicas=2, redis={"url": f"redis+cluster://{hosts}"}) as run,
+            installed(folder, calm=calm, replicas=2, redis={"url": f"redis+cluster://{hosts}"}) as run,
             Load(run.urls, turns(replicas=2), rate, (TEXT,)) as load,
         ):
             await run.fleet(2)
@@ -111,8 +111,8 @@ async def cluster(folder: Path, *, masters: int, spares: int, rate: float, round
                         await asyncio.to_thread(owner.start)
                     await asyncio.to_thread(nodes.wait, 30)
             await load.stop()
-            report.check("without Redis after a slot moved, s", slowest_move, slowest_move <= 10)
-            report.check("sharing again after a master was killed, s", slowest_kill, slowest_kill <= 10)
+            report.within("without Redis after a slot moved, s", slowest_move, 10)
+            report.within("sharing again after a master was killed, s", slowest_kill, 10)
             said = b"".join(part.read_bytes() for replica in run.replicas for part in (replica.out, replica.err))
             logs = "".join(node.log for node in nodes.nodes)
             crossed = said.count(b"CROSSSLOT") + logs.count("CROSSSLOT")
@@ -126,7 +126,7 @@ async def cluster(folder: Path, *, masters: int, spares: int, rate: float, round
     return report
 
 
-async def _shares_again(run: Installation, seconds: float = 15.0) -> None:
+async def _shares_again(run: Installation, seconds: float = 30.0) -> None:
     """Wait until what is said to one replica is heard by the other, whatever their gauges say."""
     async with asyncio.timeout(seconds):
         while True:
@@ -142,7 +142,7 @@ async def _drained_everywhere(run: Installation) -> None:
     path = "/admin/v1/backends/c"
     for teller, asked, order, drained in ((speaker, hearer, "drain", True), (hearer, speaker, "undrain", False)):
         await teller.admin("POST", f"{path}/{order}", {"reason": "drill"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (b"drained by an operator" in await _decision(asked)) is not drained:
                 await asyncio.sleep(0.05)
 
@@ -152,12 +152,15 @@ async def _decision(replica: Replica) -> bytes:
     return await replica.admin("POST", "/admin/v1/explain", described)
 
 
-async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -> Report:
+async def counted(folder: Path, *, calm: bool, replicas: int, rate: float, seconds: float) -> Report:
     """R10: everything that is shared changes all the time, and Redis says what it is told."""
-    report = Report("R10")
+    report = Report("R10", calm=calm)
+    tenants = len(KEYS)
     with RedisServer(folder) as redis:
-        async with installed(folder, replicas=replicas, redis={"url": redis.url}) as run:
-            await run.fleet(replicas, 20)
+        async with installed(
+            folder, calm=calm, replicas=replicas, redis={"url": redis.url}, tenants=tenants, change=_limited
+        ) as run:
+            await run.fleet(replicas)
             random_faults = {"kind": "status", "status": 500, "probability": 0.5, "seed": 1}
             await run["a"].behave(**HEALTHY, fault=random_faults)
             throttles = {
@@ -170,7 +173,7 @@ async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -
             await run["b"].behave(**HEALTHY, fault=throttles)
             monitor = await asyncio.to_thread(Monitor, redis)
             try:
-                async with Load(run.urls, turns(replicas=replicas), rate) as load:
+                async with Load(run.urls, turns(tenants=tenants, replicas=replicas), rate) as load:
                     began = load.now()
                     for n in itertools.count():
                         if load.now() - began > seconds:
@@ -190,6 +193,13 @@ async def counted(folder: Path, *, replicas: int, rate: float, seconds: float) -
     return report
 
 
+def _limited(config: Json) -> None:
+    """Give every tenant limits of all sorts that are never reached."""
+    for tenant in config["tenants"].values():
+        tenant["limits"] = {"rpm": 10**6, "tpm": 10**9, "streams": 10**4, "models": {"q*": {"rpm": 10**6}}}
+        tenant["budget"] = {"usd_per_day": 10**5, "usd_per_month": 10**6}
+
+
 def _count(report: Report, commands: list[Command], seconds: float) -> None:
     """Count round trips by worker, and what each worker changed: a script's commands follow the call of it."""
     trips: dict[str, list[float]] = defaultdict(list)
@@ -202,14 +212,18 @@ def _count(report: Report, commands: list[Command], seconds: float) -> None:
             trips[worker].append(one.at)
             continue
         inside[one.name] += 1
-        if one.name in {"HSET", "HDEL"}:
-            changes[worker, one.args[2]].append(one.at)
+        fields = one.args[2::2] if one.name == "HSET" else one.args[2:] if one.name == "HDEL" else ()
+        for field in fields:
+            changes[worker, field].append(one.at)
     most = max(clusters(times, 1.0) for times in trips.values())
-    report.check("round trips of a worker in a second, at most", most, most <= 4)
+    bunched = 1 if report.calm else 2  # on a slow machine what was late comes with what is on time
+    report.check("round trips of a worker in a second, at most", most, most <= 4 * bunched)
     average = sum(map(len, trips.values())) / len(trips) / seconds
     report.note("on average", average)
     worst = max((clusters(times, 1.0) for times in changes.values()), default=0)
-    report.check("writes of a key by a worker in a second, at most", worst, 0 < worst <= 2)
+    report.check("writes of a key by a worker in a second, at most", worst, 0 < worst <= 2 * bunched)
     rates = [len(times) / seconds for times in changes.values()]
     report.note("on average", percentile(rates, 0.5))
     report.note("commands inside the scripts", dict(inside))
+    shared = {field for _, field in changes if field.startswith(b"l ")}
+    report.check("limits that were shared", len(shared), len(shared) >= len(KEYS))

@@ -36,6 +36,7 @@ def configuration(
     *,
     keys: Json | None = None,
     tenants: int = 4,
+    calm: bool = True,
     timeouts: Json | None = None,
     breaker: Json | None = None,
     redis: Json | None = None,
@@ -49,6 +50,7 @@ def configuration(
         upstreams: whose names begin with `upstream-`; the backends are named by the rest.
         keys: the credentials of backends that do not have just one.
         tenants: how many.
+        calm: the machine does nothing else; else calls may take longer before they are given up.
         timeouts: of the routes.
         breaker: its section.
         redis: its section.
@@ -60,6 +62,8 @@ def configuration(
     names = [upstream.name.removeprefix("upstream-") for upstream in upstreams]
     keys = {name: ["${KEY}"] for name in names} | (keys or {})
     own = {"connect": "1s", "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "20s"}
+    if not calm:
+        own = {"connect": "10s", "first_token": "20s", "between_bytes": "20s", "answer": "20s", "total": "25s"}
     config: Json = {
         "regions": {"default": {}},
         "backends": {
@@ -126,7 +130,7 @@ class Installation:
         await asyncio.gather(*(replica.start() for replica in made))
         await asyncio.gather(*(replica.ready() for replica in made))
 
-    async def fleet(self, count: int, seconds: float = 10.0) -> None:
+    async def fleet(self, count: int, seconds: float = 30.0) -> None:
         """Wait until every replica that shares sees so many in Redis."""
         async with asyncio.timeout(seconds):
             for replica in self.sharing:
@@ -152,7 +156,7 @@ async def installed(
     """Run an installation; `redis` is the section of all replicas, or one for each; `settings`: see `configuration`."""
     folder.mkdir(exist_ok=True)
     sections: list[Json | None] = [redis] * replicas if redis is None or isinstance(redis, dict) else list(redis)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         made = Installation(folder, http)
         try:
             await made.begin(providers or PROVIDERS)

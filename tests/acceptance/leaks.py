@@ -90,9 +90,9 @@ def bad_requests() -> Iterator[tuple[str, bytes, dict[str, str]]]:
         yield path, body, login
 
 
-async def secrets(folder: Path, *, rounds: int) -> Report:
+async def secrets(folder: Path, *, calm: bool, rounds: int) -> Report:
     """S5: canaries everywhere, every way to fail, and then a look at everything that others can read."""
-    report = Report("S5")
+    report = Report("S5", calm=calm)
     names = {f"{BACKEND}-{letter}": kind for letter, kind in PROVIDERS.items()}
 
     def change(config: Json) -> None:
@@ -103,7 +103,14 @@ async def secrets(folder: Path, *, rounds: int) -> Report:
         section = {"url": f"redis://:${{REDIS_PASSWORD}}@127.0.0.1:{redis.port}"}
         times = {"first_token": "200ms", "answer": "200ms", "between_bytes": "200ms"}
         async with installed(
-            folder, replicas=2, redis=section, providers=names, secrets=DEBUG | SECRETS, change=change, timeouts=times
+            folder,
+            calm=calm,
+            replicas=2,
+            redis=section,
+            providers=names,
+            secrets=DEBUG | SECRETS,
+            change=change,
+            timeouts=times,
         ) as run:
             await run.fleet(2)
             monitor = await asyncio.to_thread(Monitor, redis)
@@ -199,10 +206,10 @@ NASTY = (
 )
 
 
-async def injected(folder: Path, *, count: int, storm: int) -> Report:
+async def injected(folder: Path, *, calm: bool, count: int, storm: int) -> Report:
     """S6: what callers and upstreams say wants to be a line of the log of its own; then a storm of failures."""
-    report = Report("S6")
-    async with installed(folder) as run:
+    report = Report("S6", calm=calm)
+    async with installed(folder, calm=calm) as run:
         (replica,) = run.replicas
         asked = await _nasty_calls(run)
         asked += await _nasty_bytes(replica)

@@ -7,6 +7,7 @@ one too. Where that is too much for a short run, the fault is repeated: what is 
 import asyncio
 import itertools
 import statistics
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ from tests.acceptance.report import Report, bad, clusters, nothing_lost, p99, wh
 from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, Faults, Relay
 
-NOISE = 5.0
-"""Milliseconds by which the 99th percentile may change."""
+NOISE, LOUD_NOISE = 5.0, 200.0
+"""Milliseconds by which the 99th percentile may change, and by which on a machine that is not calm: no call may wait
+for a connection attempt or an answer, which take 300 ms and more."""
 
 
 class Watch:
@@ -81,9 +83,9 @@ def p99_change(load: Load, quiet: Sequence[Span], faulty: Span) -> tuple[float, 
     return change, f"{changes[0]:+.1f} from {before[0]:.1f} (without Redis {changes[1]:+.1f} from {before[1]:.1f})"
 
 
-async def killed(folder: Path, *, rate: float, quiet: float, seconds: float, tries: int) -> Report:
+async def killed(folder: Path, *, calm: bool, rate: float, quiet: float, seconds: float, tries: int) -> Report:
     """R1: Redis is killed, and started again later."""
-    report = Report("R1")
+    report = Report("R1", calm=calm)
     with RedisServer(folder) as redis:
 
         async def begin() -> None:
@@ -98,9 +100,9 @@ async def killed(folder: Path, *, rate: float, quiet: float, seconds: float, tri
     return report
 
 
-async def stopped(folder: Path, *, rate: float, quiet: float, seconds: float, tries: int) -> Report:
+async def stopped(folder: Path, *, calm: bool, rate: float, quiet: float, seconds: float, tries: int) -> Report:
     """R2: Redis is stopped (SIGSTOP), and goes on later."""
-    report = Report("R2")
+    report = Report("R2", calm=calm)
     with RedisServer(folder) as redis:
 
         async def begin() -> None:
@@ -127,38 +129,39 @@ async def _without(
 ) -> None:
     """Load three replicas, two of which use Redis, before, during and after a fault that has a begin and an end."""
     begin, end = fault
-    async with installed(folder, replicas=3, redis=[{"url": url}, {"url": url}, None]) as run:
+    noise = NOISE if report.calm else LOUD_NOISE
+    async with installed(folder, calm=report.calm, replicas=3, redis=[{"url": url}, {"url": url}, None]) as run:
         load.urls = run.urls
         await run.fleet(2)
-        noticed, slowest, change, shown = 2, 0.0, 0.0, ""
+        slowest, change, shown = 0.0, 0.0, ""
         async with load, watched(run) as watch:
             await asyncio.sleep(0.5)
             for _ in range(tries):
                 start = load.now()
                 await asyncio.sleep(quiet)
-                gone = load.now()
+                gone, wall = load.now(), time.time()
                 await begin()
                 await asyncio.sleep(seconds)
                 there = load.now()
-                noticed = min(noticed, sum(any(replica.events("redis.lost")) for replica in run.sharing))
+                for replica in run.sharing:
+                    await replica.logged("redis.lost", since=wall)
                 await end()
                 await _up(run)
                 again = load.now()
                 slowest = max(slowest, again - there)
                 await asyncio.sleep(quiet)
                 change, shown = p99_change(load, [(start, gone), (again, load.now())], (gone, there))
-                if change <= NOISE:
+                if change <= noise:
                     break
         failed = bad(load.calls)
         report.check("client errors", f"{why(failed)} of {len(load.calls)}", not failed)
-        report.check("p99 change, ms", shown, change <= NOISE)
+        report.check("p99 change, ms", shown, change <= noise)
         report.check("/readyz other than 200", f"{watch.unready} of {len(watch.statuses)}", not watch.unready)
-        report.check("replicas that noticed", f"{noticed} of 2", noticed == 2)
-        report.check("shared again after, s", slowest, slowest <= 10)
+        report.within("shared again after, s", slowest, 10)
         await nothing_lost(report, load, run)
 
 
-async def _up(run: Installation, seconds: float = 20.0) -> None:
+async def _up(run: Installation, seconds: float = 30.0) -> None:
     """Wait until every replica shares again."""
     async with asyncio.timeout(seconds):
         for replica in run.sharing:
@@ -173,16 +176,17 @@ PHASES = {
 }
 
 
-async def unreachable(folder: Path, *, rate: float, quiet: float, seconds: float, tries: int) -> Report:
+async def unreachable(folder: Path, *, calm: bool, rate: float, quiet: float, seconds: float, tries: int) -> Report:
     """R3: what lies between the replicas and Redis delays by 300 ms, then by 5 s, then swallows everything."""
-    report = Report("R3")
+    report = Report("R3", calm=calm)
+    noise = NOISE if calm else LOUD_NOISE
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(RedisServer(folder))
         relays = [await stack.enter_async_context(Relay("127.0.0.1", redis.port)) for _ in range(2)]
         sections = [*({"url": f"redis://127.0.0.1:{relay.port}"} for relay in relays), None]
-        run = await stack.enter_async_context(installed(folder, replicas=3, redis=sections))
+        run = await stack.enter_async_context(installed(folder, calm=calm, replicas=3, redis=sections))
         await run.fleet(2)
-        most, gaps = 0, []
+        most, beyond, gaps = 0, 0.0, []
         async with Load(run.urls, turns(replicas=3), rate, SPOKEN) as load, watched(run) as watch:
             await asyncio.sleep(0.5)
             for name, faults in PHASES.items():
@@ -202,16 +206,18 @@ async def unreachable(folder: Path, *, rate: float, quiet: float, seconds: float
                     for relay in relays:
                         times = [at for at in relay.accepts if gone < at]
                         most = max(most, clusters(times, 0.98))
+                        beyond = max(beyond, len(times) - (again - gone))
                         gaps += [later - earlier for earlier, later in itertools.pairwise(times)]
                     await asyncio.sleep(quiet)
                     change, shown = p99_change(load, [(start, gone), (again, load.now())], (gone, there))
-                    if change <= NOISE:
+                    if change <= noise:
                         break
-                report.check(f"p99 change by {name}, ms", shown, change <= NOISE)
+                report.check(f"p99 change by {name}, ms", shown, change <= noise)
         failed = bad(load.calls)
         report.check("client errors", f"{why(failed)} of {len(load.calls)}", not failed)
         report.check("/readyz other than 200", f"{watch.unready} of {len(watch.statuses)}", not watch.unready)
-        report.check("connection attempts of a worker in a second, at most", most, most <= 1)
+        report.check("connection attempts of a worker in a second, at most", most, most <= 1 or not calm)
+        report.check("and beyond one a second, at most", beyond, beyond <= 2)
         spread = statistics.stdev(gaps) if len(gaps) > 2 else 0.0
         report.check("spread of the times between them, s", spread, spread > 0.1)
         await nothing_lost(report, load, run)

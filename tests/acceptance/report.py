@@ -11,6 +11,9 @@ from tests.acceptance.calls import Call, Outcome
 from tests.acceptance.installation import Installation
 from tests.acceptance.load import Load
 
+PATIENCE = 20
+"""How many times as long something may take on a machine that is slow, or does other things."""
+
 
 @dataclass(slots=True)
 class Check:
@@ -23,15 +26,27 @@ class Check:
 
 @dataclass(slots=True)
 class Report:
-    """What one test found."""
+    """What one test found.
+
+    Attributes:
+        id: of the test.
+        calm: the machine does nothing else, so that seconds count; else what counts is what happened, and times only
+            show that nothing hangs or grows without end.
+
+    """
 
     id: str
+    calm: bool = True
     checks: list[Check] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def check(self, what: str, found: Any, holds: bool) -> None:
         """Add a thing that must hold."""
         self.checks.append(Check(what, shown(found), holds))
+
+    def within(self, what: str, found: float, limit: float) -> None:
+        """Add a time that must not be longer than this, or than `PATIENCE` times this where the machine is not calm."""
+        self.check(what, found, found <= limit * (1 if self.calm else PATIENCE))
 
     def note(self, what: str, found: Any) -> None:
         """Add a figure that nothing depends on."""
@@ -111,7 +126,7 @@ async def nothing_lost(
     logged: Counter[str] = Counter()
     for replica in run.replicas:
         logged += replica.ids()
-    for _ in range(20):
+    for _ in range(300):
         if told == logged:
             break
         await asyncio.sleep(0.1)

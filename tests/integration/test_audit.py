@@ -73,7 +73,7 @@ class HeldUp:
         write = segments.write
 
         def slow(*args: Any, **options: Any) -> float:
-            self.go.wait(10)
+            self.go.wait(30)
             return write(*args, **options)
 
         segments.write = slow  # type: ignore[method-assign]
@@ -182,7 +182,7 @@ async def test_a_probe_of_ours_in_the_vpc_is_marked(tmp_path: Path) -> None:
             await ask(stack)
         stack.sim("vllm").behave({})
         probes: list[dict[str, Any]] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not probes:
                 probes = [intent for intent in await written(stack, "intent") if intent.get("probe")]
                 await asyncio.sleep(0.01)
@@ -203,9 +203,9 @@ async def test_a_log_that_fails_says_nothing_of_the_backend_that_is_probed(tmp_p
             raise OSError(28, "No space left on device")
 
         segments.write = full  # type: ignore[method-assign]
-        await stack.until(lambda: stack.worker.prober.sent >= sent + 2, 10)
+        await stack.until(lambda: stack.worker.prober.sent >= sent + 2)
         segments.write = write  # type: ignore[method-assign]
-        await stack.until(lambda: not stack.worker.health.out(), 10)
+        await stack.until(lambda: not stack.worker.health.out())
 
 
 # ---- what waits ----
@@ -339,7 +339,7 @@ def point_at(stack: Stack, url: str, more: str = "") -> None:
     file.write_text(
         file.read_text()
         .replace(stack.sim("vllm").url, url)
-        .replace("[127.0.0.0/8]}\nmodels", f"[127.0.0.0/8]{more}}}\nmodels")
+        .replace("allow_cidrs: [127.0.0.0/8]", f"allow_cidrs: [127.0.0.0/8]{more}")
     )
 
 

@@ -52,7 +52,7 @@ async def proxy(
             cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
     try:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as http:
             while True:
                 with contextlib.suppress(aiohttp.ClientConnectionError):
                     async with http.get(f"http://127.0.0.1:{port}/readyz") as response:
@@ -90,7 +90,7 @@ async def test_what_a_killed_process_sent_is_in_its_log(
         async with proxy(tmp_path, simulators, port) as process:
             loads = [asyncio.create_task(load(port, stop)) for _ in range(8)]
             begun = len(journal.entries)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while len(journal.entries) < begun + rng.randint(20, 60):
                     await asyncio.sleep(0.001)
             process.kill()

@@ -14,7 +14,7 @@ async def raw(stack: Stack, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.worker.port)
     writer.write(data)
     await writer.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     return answer
@@ -122,7 +122,7 @@ async def test_the_client_may_wait_for_100_continue(stack: Stack) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.worker.port)
     whole = request(body, "expect: 100-continue")
     writer.write(whole[: -len(body)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await reader.readline()) == b"HTTP/1.1 100 Continue\r\n"
         assert (await reader.readline()) == b"\r\n"
         writer.write(body)

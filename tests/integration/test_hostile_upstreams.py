@@ -50,7 +50,9 @@ async def test_whatever_an_upstream_does_a_caller_gets_exactly_one_honest_outcom
     assert {fault["kind"] for fault in VARIANTS} | {"named"} == set(FAULTS)
     times = {"first_token": "300ms", "between_bytes": "300ms", "answer": "400ms"}
     async with running(tmp_path, **times) as stack:
-        await change(stack, ("[together-us, openrouter-us, dashscope-sg]", "[together-us]"))
+        # a rate of its own: a 429 teaches none that the next calls wait for
+        own_rate = ("provider: together,", "provider: together, limits: {rpm: 100000},")
+        await change(stack, ("[together-us, openrouter-us, dashscope-sg]", "[together-us]"), own_rate)
         stack.forgive()
         count = 0
         for fault in VARIANTS:

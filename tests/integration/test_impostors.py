@@ -23,8 +23,8 @@ THIRD = ("dashscope", "together", "openrouter")
 
 @contextlib.asynccontextmanager
 async def bank_at(tmp_path: Path, server: RawServer, section: str) -> AsyncIterator[Stack]:
-    """A proxy whose VPC is a server of the test's."""
-    async with running(tmp_path) as stack:
+    """A proxy whose VPC is a server of the test's, and whose 429 teaches no rate that the next calls wait for."""
+    async with running(tmp_path, vpc_limits="{rpm: 100000}") as stack:
         endpoints = f'endpoints: ["{stack.sim("vllm").url}"], allow_cidrs: [127.0.0.0/8]'
         await change(stack, (endpoints, section.replace("PORT", str(server.port))))
         yield stack

@@ -80,7 +80,8 @@ async def test_no_request_of_the_bank_leads_out_of_the_vpc(stack: Stack) -> None
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_sick_vpc_is_a_503_and_nothing_else(tmp_path: Path, stream: bool) -> None:
     """V3: dead, slow, throttled, redirecting or refusing our key: the bank hears 503, and nobody else hears a thing."""
-    async with running(tmp_path) as stack:
+    # a rate of its own: a 429 teaches none that the next calls wait for
+    async with running(tmp_path, vpc_limits="{rpm: 100000}") as stack:
         short = "timeouts: {first_token: 200ms, answer: 200ms, between_bytes: 200ms}, allow_cidrs:"
         await change(stack, ("allow_cidrs:", short))  # a sovereign tenant has no route that could say so
         away = stack.sim("together").base_url + "/chat/completions"
@@ -124,7 +125,7 @@ async def test_a_reload_in_the_middle_opens_no_way_out(stack: Stack) -> None:
     await stack.until(lambda: stack.worker.gateway.in_flight == 1)
     await change(stack, ("residency: vpc}", "route: default}"))
     writer.write(body[5:])
-    came = await asyncio.wait_for(reader.read(), 5)
+    came = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     assert statuses(came) == [200]
     assert b"x-hybridproxy-backend: vpc" in came

@@ -1,5 +1,6 @@
 """The locks are complete, agree with each other, and name nothing but packages."""
 
+import json
 import re
 from pathlib import Path
 
@@ -16,12 +17,12 @@ def lock_path(name: str) -> Path:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Return package -> version (with its marker) of one lock."""
-    found = re.findall(r"^([a-z0-9-]+)==([^\\\n]+?) *\\$", lock_path(name).read_text(), re.MULTILINE)
+    """Return package -> version of one lock; a larger lock may ask for it in more cases."""
+    found = re.findall(r"^([a-z0-9-]+)==([^\\\s]+) [^\n]*\\$", lock_path(name).read_text(), re.MULTILINE)
     return dict(found)
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "engines"])
 def test_a_lock_names_packages_by_version_and_hash_only(name: str) -> None:
     """Every line of a lock is a comment, an exact version or a SHA-256: no address, path or option stands there."""
     line = re.compile(r"#.*|[a-z0-9-]+==[^\s:/]+( ; [^:/]+?)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -58,3 +59,12 @@ def test_every_dependency_is_locked() -> None:
 def test_aiohttp_is_pinned_exactly() -> None:
     """The HTTP server is the version whose edge cases the tests know, in the lock and for whoever installs a wheel."""
     assert f"aiohttp=={pins('run')['aiohttp']}" in PYPROJECT["project"]["dependencies"]
+
+
+def test_the_npm_lock_names_packages_by_version_and_hash_only() -> None:
+    """The clients of tests/sdk/node are pinned with hashes; where they come from is the machine's own setting."""
+    packages = json.loads((ROOT / "tests/sdk/node/package-lock.json").read_text())["packages"]
+    locked = {name: row for name, row in packages.items() if name}
+    assert [name for name, row in locked.items() if not row["integrity"].startswith("sha512-")] == []
+    assert [name for name, row in locked.items() if "resolved" in row] == []
+    assert {f"node_modules/{name}" for name in packages[""]["dependencies"]} <= locked.keys()

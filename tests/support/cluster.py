@@ -9,7 +9,7 @@ from hybridproxy.simulator.server import SimulatorSpec, serve
 from tests.support.stack import BANK, SHOP, SMALL, Stack, digest, started
 
 CONFIG = """
-listen: {{host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.0/8]}}
+listen: {{host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.0/8], shed_lag: 60s}}
 breaker: {{open_for: {open_for}, open_max: {open_for}}}
 backends:
   vpc:

@@ -172,7 +172,7 @@ TRUST: Final = (
     Leak("a third party called one's own", "site: singapore,", "site: singapore, trust: vpc,", "third party"),
     Leak("an aggregator called one's own", "site: us,", "site: us, trust: vpc,", "third party"),
     Leak("a third party at an address inside", "provider: vllm", "provider: together", "third party"),
-    Leak("an unknown provider", "provider: vllm", "provider: bedrock", "unknown provider"),
+    Leak("an unknown provider", "provider: vllm", "provider: azure", "unknown provider"),
     Leak("another spelling of the word that trusts", "trust: vpc", "trust: VPC", "expected"),
     Leak("trust in a word that does not exist", "trust: vpc", "trust: private", "expected"),
     Leak("the bank has no VPC any more", "    trust: vpc\n", "", "no vpc backend serves"),

@@ -9,7 +9,7 @@ from hybridproxy.model.call import Call, Capability, Operation
 from hybridproxy.model.caller import Caller
 from hybridproxy.model.plan import Target
 from hybridproxy.model.residency import Residency
-from hybridproxy.model.snapshot import Handling, Model, Route, Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import DEFAULT_PREFER, Handling, Model, Prefer, Route, Served, Snapshot, Tenant
 
 SINGAPORE = Location("SG", "AS", "database", "country")
 CHINA = Location("CN", "AS", "database", "country")
@@ -55,11 +55,13 @@ def sovereign(name: str, *, hosts: int = 1, weight: float = 1.0) -> SovereignBac
     return SovereignBackend(name, "vllm", "", endpoints(hosts), credentials(1), ("10.0.3.0/24",), weight)
 
 
-def model(name: str, served_by: Mapping[str, str] | Sequence[Served], *, family: str = "qwen3") -> Model:
+def model(
+    name: str, served_by: Mapping[str, str] | Sequence[Served], *, family: str = "qwen3", latest: str = ""
+) -> Model:
     """Make a model, from backend -> its own name or from whole values."""
     if isinstance(served_by, Mapping):
-        return Model(name, family, tuple(Served(backend, own) for backend, own in served_by.items()))
-    return Model(name, family, tuple(served_by))
+        served_by = [Served(backend, own) for backend, own in served_by.items()]
+    return Model(name, family, tuple(served_by), latest)
 
 
 def snapshot(
@@ -70,6 +72,7 @@ def snapshot(
     regions: Mapping[str, Sequence[Sequence[str]]] | None = None,
     timeouts: Timeouts | None = None,
     handling: Handling | None = None,
+    prefer: tuple[Prefer, ...] = DEFAULT_PREFER,
 ) -> Snapshot:
     """Make a configuration with one route, `default`."""
     groups = {name: tuple(map(tuple, listed)) for name, listed in (regions or {}).items()}
@@ -78,7 +81,7 @@ def snapshot(
         backends={one.id: one for one in backends},
         sovereign={one.id: one for one in inside},
         models={one.name: one for one in models},
-        routes={"default": Route("default", groups, handling=handling or Handling(timeouts or Timeouts()))},
+        routes={"default": Route("default", groups, prefer, handling or Handling(timeouts or Timeouts()))},
         tenants={},
         keys={},
         wildcards=tuple(sorted((m for m in models if "*" in m.name), key=lambda m: -len(m.name))),

@@ -70,7 +70,7 @@ def speaks_ipv6() -> bool:
     return switch.exists() and switch.read_text().strip() == "0"
 
 
-async def inside(function: str, folder: Path, seconds: float = 60.0, **given: Any) -> Any:
+async def inside(function: str, folder: Path, seconds: float = 240.0, **given: Any) -> Any:
     """Run `module:function` in a world of its own and return what it returns, as JSON can hold it.
 
     Raises:

@@ -10,6 +10,9 @@ from tests.support.stack import SHOP, TORONTO, Stack, chat
 
 SECRETS = ("sk-ds", "tg-key", "or-key", "vllm-key", "127.0.0.1", "http://", "Traceback", 'File "')
 """What no answer may show."""
+PATIENCE = 30.0
+"""Seconds to wait for the first bytes of an answer."""
+
 HOPS = (f"x-forwarded-for: {TORONTO}",)
 GOOD = orjson.dumps(chat("judged"))
 """The body of a call that is served."""
@@ -30,14 +33,18 @@ def call(body: bytes | None = None, *lines: str, **more: Any) -> bytes:
 
 
 async def raw(stack: Stack, data: bytes, *, seconds: float = 3.0) -> bytes:
-    """Send bytes and return all that comes back; `<open>` at the end: the connection was left open."""
+    """Send bytes and return all that comes back; `<open>` at the end: the connection was left open.
+
+    `seconds`: after how long a silence it is said to be open, counted from the first bytes that came.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.worker.port)
     out = b""
     try:
         writer.write(data)
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE) as patience:
             while part := await reader.read(65536):
                 out += part
+                patience.reschedule(asyncio.get_running_loop().time() + seconds)
     except TimeoutError:
         out += b"<open>"
     except ConnectionError:

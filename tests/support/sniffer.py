@@ -26,7 +26,7 @@ ETHERNET, LOOPBACK = 1, 772
 """Kinds of links whose frames have an Ethernet head; tunnels' have none."""
 
 DISCARD: Final = ("127.0.0.1", 9)
-PATIENCE: Final = 5.0
+PATIENCE: Final = 30.0
 """Seconds within which the kernel hands a packet over."""
 
 LARGEST: Final = 65_536 + 64

@@ -27,6 +27,8 @@ listen:
   trusted_proxies: [127.0.0.0/8]
   body_timeout: {body_timeout}
   max_body: {max_body}
+  max_calls: {max_calls}
+  shed_lag: {shed_lag}
 admin: {{host: 127.0.0.1, port: {admin}, token: "${{ADMIN_TOKEN}}"}}
 breaker: {{open_for: {open_for}, open_max: {open_max}}}
 {redis}
@@ -38,10 +40,18 @@ regions:
   europe: {{continents: [EU]}}
   default: {{}}
 backends:
-  dashscope-sg: {{provider: dashscope, site: singapore, api_key: "${{DASHSCOPE}}", base_url: "{dashscope}"}}
+  dashscope-sg:
+    provider: dashscope
+    site: singapore
+    api_key: "${{DASHSCOPE}}"
+    base_url: "{dashscope}"
+    shares_kept: true
+    limits: {dashscope_limits}
   together-us: {{provider: together, api_keys: {together_keys}, base_url: "{together}"}}
   openrouter-us: {{provider: openrouter, api_key: "${{OPENROUTER}}", base_url: "{openrouter}", pin: [deepinfra]}}
-  vpc: {{provider: vllm, trust: vpc, api_key: "${{VLLM}}", endpoints: ["{vllm}"], allow_cidrs: [127.0.0.0/8]}}
+  vpc:
+    {{provider: vllm, trust: vpc, api_key: "${{VLLM}}", endpoints: ["{vllm}"], allow_cidrs: [127.0.0.0/8],
+      limits: {vpc_limits}}}
 models:
   qwen:
     family: qwen3
@@ -54,13 +64,13 @@ models:
 routes:
   default:
     regions:
-      asia: [dashscope-sg, openrouter-us]
+      asia: {backends_asia}
       north-america: [together-us, openrouter-us, dashscope-sg]
       europe: [openrouter-us, dashscope-sg]
       china: []
       default: [openrouter-us, dashscope-sg]
     timeouts:
-      connect: 1s
+      connect: {connect}
       first_token: {first_token}
       between_bytes: {between_bytes}
       answer: {answer}
@@ -70,14 +80,17 @@ routes:
     on_cut: {on_cut}
     hedge: {hedge}
 tenants:
-  shop: {{keys: ["sha256:{shop}"], route: default, models: ["*"]}}
-  small: {{keys: ["sha256:{small}"], route: default, models: ["only-*"]}}
+  shop: {{keys: ["sha256:{shop}"], route: default, models: ["*"]{limits}}}
+  small: {{keys: ["sha256:{small}"], route: default, models: {small_models}}}
   bank: {{keys: ["sha256:{bank}"], residency: vpc}}
 """
 DEFAULTS: dict[str, Any] = {
-    "first_token": "5s", "between_bytes": "5s", "answer": "5s", "total": "20s", "commit_within": "10s",
-    "body_timeout": "5s", "max_body": "1MB", "admin": 0, "patience": "0s", "on_cut": "[error]", "hedge": "off",
-    "open_for": "5s", "open_max": "15s", "redis": "", "audit": "", "together_keys": '["${TOGETHER}"]',
+    "connect": "10s", "first_token": "30s", "between_bytes": "30s", "answer": "30s", "total": "60s",
+    "commit_within": "40s", "body_timeout": "30s", "max_body": "1MB", "admin": 0, "patience": "0s", "on_cut": "[error]",
+    "hedge": "off",
+    "dashscope_limits": "{}", "vpc_limits": "{}", "backends_asia": "[dashscope-sg, openrouter-us]",
+    "small_models": '["only-*"]', "open_for": "5s", "open_max": "15s", "redis": "", "audit": "", "limits": "",
+    "together_keys": '["${TOGETHER}"]', "max_calls": 5000, "shed_lag": "60s",
 }  # fmt: skip
 ENVIRON = {
     "ADMIN_TOKEN": "admin-token-of-tests",
@@ -138,7 +151,7 @@ class Stack:
         """Let breakers and quarantines learn nothing, for a test of many faults in a row at one backend."""
         self.worker.health.note = lambda *_args: None  # type: ignore[method-assign]
 
-    async def until(self, condition: Any, seconds: float = 5.0) -> None:
+    async def until(self, condition: Any, seconds: float = 30.0) -> None:
         """Wait for something that another task brings about."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -30,7 +30,8 @@ class Transcript:
 
     def json(self) -> Any:
         """Return the body as JSON; an error may be framed like an event."""
-        return orjson.loads(self.body.removeprefix(b"data:"))
+        lines = [line for line in self.body.splitlines() if line.startswith(b"data:")]
+        return orjson.loads(lines[0].removeprefix(b"data:") if lines else self.body)
 
 
 def read_transcript(path: Path) -> Transcript:

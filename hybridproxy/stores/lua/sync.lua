@@ -1,6 +1,6 @@
 -- One worker's sync: it says what it knows and hears what the others know, in one call, by the server's clock.
 --
--- KEYS[1] is one hash for the whole fleet. Times are in milliseconds; targets, workers, marks and tenants are digests.
+-- KEYS[1] is one hash for the whole fleet; KEYS[2] and KEYS[3] are those of shares.lua, which stands before this text. Times are in milliseconds; targets, workers, marks and tenants are digests.
 --   w <worker>           when it was last here
 --   v <target> <worker>  a vote: this worker found it out by itself. until, cast at, 1: unreachable, tenants
 --   t <target>           what the fleet holds true: phase, until, epoch, right, lease, owner, why
@@ -283,6 +283,14 @@ for field in pairs(changed) do
 end
 redis.call('PEXPIRE', key, WEEK + 3600000)
 
+-- ---- limits, if any of them is told; whatever is wrong there is wrong there alone ----
+
+local shares = cjson.null
+if type(sent.shares) == 'table' then
+  local good, found = pcall(share_limits, KEYS[2], KEYS[3], me, now, sent.shares)
+  shares = good and not found.err and found or 0
+end
+
 -- ---- and answer with what holds ----
 
 local open_or_closed, throttled = {}, {}
@@ -292,5 +300,5 @@ end
 for id, till in pairs(cools) do throttled[id] = till - now end
 return cjson.encode({
   now = now, live = live, junk = junk, targets = open_or_closed, cools = throttled, marks = marks,
-  granted = granted, renewed = renewed,
+  granted = granted, renewed = renewed, shares = shares,
 })

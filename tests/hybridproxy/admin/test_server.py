@@ -67,6 +67,8 @@ def operator(health: MemoryHealth, tmp_path: Path) -> Operator:
         running=lambda: running,
         shared=lambda: {"up": True, "live": 2, "age": 0.2},
         under_way=lambda: {"calls": 1},
+        limits=lambda: {"limits": []},
+        pressure=lambda: {"reasons": []},
         log=lambda event, **fields: None,
         now=lambda: 1000.0,
         wall=lambda: 1_790_000_000.0,
@@ -288,7 +290,7 @@ async def test_the_state_is_one_json_value_without_secrets(
         state = await response.json()
     assert "secret-of-tests" not in text
     assert set(state) == {
-        "at", "backends", "regions", "marks", "sharing", "under_way", "targets_left_off",
+        "at", "backends", "regions", "marks", "sharing", "under_way", "pressure", "targets_left_off", "limits",
     }  # fmt: skip
     assert state["backends"][0]["targets"][0]["reason"] == "quarantined: our key was refused"
     assert state["marks"][0]["credential"] == "sg#1"

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,6 +23,17 @@ from hybridproxy.stores.memory import MemoryHealth
 
 Run = Callable[..., Result]
 Admin = Callable[..., AbstractAsyncContextManager[MemoryHealth]]
+
+PRESSURE = {
+    "reasons": [],
+    "refused": {"calls": 0, "memory": 0, "lag": 0},
+    "calls": 2,
+    "most_calls": 5000,
+    "lag_ms": 0.4,
+    "memory": 64_000_000,
+    "memory_limit": 512_000_000,
+    "rate": None,
+}
 
 SHOP = "hp_" + "s" * 43
 CONFIG = f"""\
@@ -90,6 +102,9 @@ def admin(file: Path) -> Admin:
         *,
         token: str = "admin-token-of-tests",
         shared: dict[str, Any] | None = None,
+        limits: Sequence[dict[str, Any]] = (),
+        pressure: Mapping[str, Any] = MappingProxyType({}),
+        upstream: Sequence[dict[str, Any]] = (),
     ) -> AsyncIterator[MemoryHealth]:
         async def reload() -> list[str]:
             return list(mistakes)
@@ -102,6 +117,12 @@ def admin(file: Path) -> Admin:
             running=lambda: running,
             shared=lambda: shared,
             under_way=lambda: {"calls": 2},
+            limits=lambda: {
+                "limits": list(limits),
+                "limits_left_off": 3 if limits else 0,
+                "upstream_limits": list(upstream),
+            },
+            pressure=lambda: {**PRESSURE, **pressure},
             log=lambda event, **fields: None,
             now=lambda: 1000.0,
             wall=lambda: 1_790_000_000.0,

@@ -10,6 +10,15 @@ from typer.testing import Result
 Run = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _priced(file: Path) -> None:
+    """Give every model a price, so that nothing is warned of."""
+    text = file.read_text()
+    for name in ("qwen-sg", "qwen-us", "small"):
+        text = text.replace(f": {name}", f": {{name: {name}, price: {{input: 1, output: 2}}}}")
+    file.write_text(text)
+
+
 def test_a_sound_file_is_fine_and_counted(file: Path, run: Run) -> None:
     """One line says that it is fine and what is in it, so that a wrong file is noticed."""
     done = run("check", "--config", file)
@@ -40,14 +49,27 @@ def test_json_has_the_same(file: Path, run: Run) -> None:
     }  # fmt: skip
 
 
+def test_a_price_that_nobody_knows_is_warned_of(file: Path, run: Run) -> None:
+    """Of whoever sends a bill, each by its name, in one line, with what is charged instead."""
+    backend = '  tg: {provider: together, api_key: "${UPSTREAM}"}\nmodels:\n'
+    text = file.read_text().replace("models:\n", backend).replace("us: {name: small", "tg: mine, us: {name: small")
+    file.write_text(text.replace("vpc: qwen-vpc", "vpc: qwen-vpc, tg: mine"))
+    done = run("check", "--config", file)
+    assert done.exit_code == 0
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("warning: no price is known for ")
+    assert " at tg (mine), " in first
+    assert "charged as $1 and $3 there" in first
+
+
 def test_warnings_do_not_fail(file: Path, run: Run) -> None:
-    """An option that this version does not do yet is told, and the file is still fine."""
-    file.write_text(file.read_text() + "ledger: {path: ledger/}\n")
+    """What is probably not meant is told, and the file is still fine."""
+    file.write_text(file.read_text() + "include: [nobody.d/*.yaml]\n")
     done = run("check", "--config", file)
     assert done.exit_code == 0
     warning, fine = done.stdout.splitlines()
     assert warning.startswith("warning: ")
-    assert "ledger" in warning
+    assert "include" in warning
     assert "fine" in fine
     assert len(json.loads(run("check", "--config", file, "--json").stdout)["warnings"]) == 1
 

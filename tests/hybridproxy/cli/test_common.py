@@ -20,10 +20,10 @@ def test_the_file_is_looked_for_in_order(file: Path, run: Run, monkeypatch: pyte
     default, named = file.parent / "hybridproxy.yaml", file.parent / "named.yaml"
     default.write_text(file.read_text())
     named.write_text(file.read_text())
-    assert run("check").stdout.startswith("hybridproxy.yaml: fine")
+    assert "\nhybridproxy.yaml: fine" in run("check").stdout
     monkeypatch.setenv("HYBRIDPROXY_CONFIG", str(named))
-    assert run("check").stdout.startswith(f"{named}: fine")
-    assert run("check", "--config", file).stdout.startswith(f"{file}: fine")
+    assert f"\n{named}: fine" in run("check").stdout
+    assert f"\n{file}: fine" in run("check", "--config", file).stdout
 
 
 def test_an_empty_variable_counts_as_unset(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_python_m_hybridproxy_is_the_same_program() -> None:
         "atexit.register(lambda: print('loaded:', *sorted(heavy & set(sys.modules))))\n"
         "runpy.run_module('hybridproxy', run_name='__main__')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0
     assert "One endpoint for Qwen" in done.stdout
     assert done.stdout.endswith("loaded:\n")

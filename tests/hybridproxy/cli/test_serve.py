@@ -7,6 +7,7 @@ import pytest
 from typer.testing import Result
 
 import hybridproxy.app
+from hybridproxy.building import StartError
 from hybridproxy.config.settings import Configuration
 
 Run = Callable[..., Result]
@@ -45,7 +46,7 @@ def test_why_it_cannot_start_is_one_line(file: Path, run: Run, monkeypatch: pyte
     """A server that cannot start says why on stderr, with status 2."""
 
     def refuse(path: Path, configuration: object) -> None:
-        raise hybridproxy.app.StartError("cannot listen on 127.0.0.1:80 (permission denied); change listen.port")
+        raise StartError("cannot listen on 127.0.0.1:80 (permission denied); change listen.port")
 
     monkeypatch.setattr(hybridproxy.app, "run", refuse)
     done = run("serve", "--config", file)

@@ -22,10 +22,10 @@ def test_upstreams_are_imitated_until_a_signal(number: signal.Signals) -> None:
             assert program.stdout is not None
             lines = [program.stdout.readline().split() for _ in range(2)]
             assert [line[:2] for line in lines] == [["ready", "together"], ["ready", "us-b"]]
-            with urllib.request.urlopen(lines[1][2] + "/_sim/state", timeout=10) as answer:
+            with urllib.request.urlopen(lines[1][2] + "/_sim/state", timeout=120) as answer:
                 assert json.load(answer)["in_flight"] == 0
             program.send_signal(number)
-            rest, errors = program.communicate(timeout=20)
+            rest, errors = program.communicate(timeout=120)
         finally:
             program.kill()
     assert program.returncode == 0

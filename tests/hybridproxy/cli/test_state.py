@@ -45,6 +45,7 @@ async def test_a_good_day_is_a_short_list_and_status_0(file: Path, run: Run, adm
         "default  -             in service\n"
         "\n"
         "under way  2 calls\n"
+        "load       waits of 0.4 ms, memory 64 of 512 MB, at most 5000 calls\n"
         "sharing    none: each replica knows its own\n"
     )
 
@@ -93,6 +94,19 @@ async def test_what_comes_back_by_a_ramp_is_nothing_found(file: Path, run: Run, 
 
 
 @pytest.mark.parametrize(
+    ("reasons", "status", "says"), [(["lag"], 1, "; refuses calls now because of lag"), ([], 0, "")]
+)
+async def test_calls_that_are_refused_because_of_the_load_are_something_found(
+    reasons: list[str], status: int, says: str, file: Path, run: Run, admin: Admin
+) -> None:
+    """Status 1 while they are; afterwards only their number is left."""
+    async with admin(pressure={"reasons": reasons, "refused": {"calls": 0, "memory": 3, "lag": 1200}}):
+        done = await asyncio.to_thread(run, "state", "--config", file)
+    assert done.exit_code == status
+    assert f"5000 calls{says}; refused so far: 3 because of memory, 1200 because of lag\n" in done.stdout
+
+
+@pytest.mark.parametrize(
     ("shared", "says", "status"),
     [
         ({"up": True, "live": 1, "age": 0.2}, "through Redis: 1 live worker, last synced 0.2 s ago", 0),
@@ -131,3 +145,42 @@ async def test_json_is_what_the_admin_port_says(file: Path, run: Run, admin: Adm
         done = await asyncio.to_thread(run, "state", "--json", "--config", file)
         assert done.exit_code == 1
         assert json.loads(done.stdout)["marks"][0]["backend"] == "sg"
+
+
+async def test_limits_in_use_are_listed(file: Path, run: Run, admin: Admin) -> None:
+    """The fullest first; money in dollars."""
+    whose = {"tenant": "shop", "reserved": 0, "refused": 1200}
+    limits = [
+        {
+            **whose,
+            "models": "*",
+            "measure": "day",
+            "limit": 50_000_000_000,
+            "share": 50_000_000_000,
+            "used": 12_500_000_000,
+        },
+        {**whose, "models": "qwen*", "measure": "tokens", "limit": 400_000, "share": 100_000, "used": 99_000},
+    ]
+    async with admin(limits=limits):
+        done = await asyncio.to_thread(run, "state", "--config", file)
+    assert done.exit_code == 0
+    assert (
+        "LIMIT OF  MODELS  BOUNDS            LIMIT    ITS SHARE HERE  IN USE   REFUSED\n"
+        "shop      *       US dollars today  50.0000  50.0000         12.5000  1,200\n"
+        "shop      qwen*   tokens in 60 s    400,000  100,000         99,000   1,200\n"
+        "… and 3 more\n"
+    ) in done.stdout
+
+
+async def test_limits_of_backends_are_shown_with_what_is_in_use_and_what_was_learnt(
+    file: Path, run: Run, admin: Admin
+) -> None:
+    """What the operator gave by key, what was learnt by model; that some is used up is no fault, so status 0."""
+    place = {"backend": "sg", "credential": "sg#1", "waiting": 2, "refused": 7}
+    given = {**place, "model": None, "limits": {"rpm": {"limit": 600, "used": 598}}, "learnt": {}}
+    learnt = {"at_a_time": 18, "rpm": None, "nothing_left_for": 2.5}
+    async with admin(upstream=(given, {**place, "model": "qwen", "limits": {}, "learnt": learnt})):
+        done = await asyncio.to_thread(run, "state", "--config", file)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "598 of 600 requests a minute" in done.stdout
+    assert "18 calls at a time; nothing left for 2.5 s" in done.stdout

@@ -10,6 +10,7 @@ from hybridproxy.config.load import load
 from hybridproxy.config.settings import Admin, Configuration, Geo, Redis
 from hybridproxy.model.backend import Credential, Endpoint, SovereignBackend, TimeoutOverrides, Timeouts, Trust
 from hybridproxy.model.call import Capability
+from hybridproxy.model.limits import Caps, Limits, ModelLimits, Rates
 from hybridproxy.model.price import UNKNOWN, Price
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Handling, OnCut, Prefer, Served, Tenant
@@ -31,10 +32,32 @@ def test_the_contracts_example_becomes_the_snapshot_it_describes(product: Path, 
     route = snapshot.routes["default"]
     assert route.regions["asia"] == (("dashscope-sg",), ("openrouter-us",))
     assert route.regions["china"] == ()
-    assert (route.prefer, route.handling) == (Prefer.ORDER, Handling(Timeouts(), 0.0, (OnCut.ERROR,), 0.0))
+    assert (route.prefer, route.handling) == ((Prefer.ORDER,), Handling(Timeouts(), 0.0, (OnCut.ERROR,), 0.0))
     tenants = {name: dataclasses.replace(tenant, salt="") for name, tenant in snapshot.tenants.items()}
-    assert tenants == {"shop": Tenant("shop", "default"), "bank": Tenant("bank", None, Residency(vpc=True))}
+    limits = Limits(Rates(600, 400_000, 200), Caps(day=50_000_000_000))
+    shop = Tenant("shop", "default", limits=limits)
+    assert tenants == {"shop": shop, "bank": Tenant("bank", None, Residency(vpc=True))}
     assert snapshot.keys[bytes.fromhex("51aa" * 16)] is snapshot.tenants["bank"]
+
+
+def test_limits_and_budgets_of_a_pattern_hold_together(config: Config, load_text: Load) -> None:
+    """What both sections say of the same models is one entry, and each may name patterns of its own."""
+    limits = "{rpm: 60, models: {'qwen-max*': {rpm: 6}, b: {tpm: 7}}}"
+    budget = "{usd_per_month: 0.5, models: {'qwen-max*': {usd_per_day: 1}, c: {usd_per_day: 2}}}"
+    tenants = f"{{t: {{keys: ['sha256:{'3' * 64}'], limits: {limits}, budget: {budget}}}}}"
+    inside = "endpoints: ['https://10.0.3.11'], allow_cidrs: [10.0.3.0/24]"
+    vpc = f"{{provider: vllm, trust: vpc, {inside}, limits: {{rpm: 9}}}}"
+    snapshot = load_text(config(backends=f"{{a: {vpc}}}", tenants=tenants)).snapshot
+    assert snapshot.tenants["t"].limits == Limits(
+        Rates(rpm=60),
+        Caps(month=500_000_000),
+        (
+            ModelLimits("qwen-max*", Rates(rpm=6), Caps(day=1_000_000_000)),
+            ModelLimits("b", Rates(tpm=7)),
+            ModelLimits("c", caps=Caps(day=2_000_000_000)),
+        ),
+    )
+    assert snapshot.backends["a"].limits == snapshot.sovereign["a"].limits == Rates(rpm=9)
 
 
 def test_a_tenants_salt_follows_from_its_first_key_and_its_name(config: Config, load_text: Load) -> None:
@@ -59,6 +82,25 @@ def test_priorities_arrive(config: Config, load_text: Load) -> None:
     snapshot = load_text(config(backends=vpc, tenants="{t: {keys: ['sha256:%s'], priority: 9}}" % ("3" * 64))).snapshot
     assert snapshot.tenants["t"].priority == 9
     assert (snapshot.backends["a"].priority, snapshot.sovereign["a"].priority) == (True, True)
+
+
+def test_a_server_without_the_other_dialects_is_spoken_to_in_openais_alone(config: Config, load_text: Load) -> None:
+    """So is a backend with pins, which no other dialect has words for."""
+    server = (
+        "{provider: openai, trust: vpc, base_url: 'http://127.0.0.1', allow_cidrs: [127.0.0.0/8], openai_only: true}"
+    )
+    snapshot = load_text(config(backends=f"{{a: {server}}}")).snapshot
+    assert snapshot.backends["a"].plain
+    assert snapshot.sovereign["a"].plain
+    pinned = load_text(
+        config(backends="{a: {provider: openrouter, api_key: '${TOGETHER_API_KEY}', pin: [deepinfra]}}")
+    ).snapshot
+    assert pinned.backends["a"].plain
+    assert (
+        not load_text(config(backends="{a: {provider: openrouter, api_key: '${TOGETHER_API_KEY}'}}"))
+        .snapshot.backends["a"]
+        .plain
+    )
 
 
 def test_a_vpc_backend_has_two_views_with_the_same_fields(product: Path, environ: dict[str, str]) -> None:
@@ -218,3 +260,78 @@ def test_a_vpc_backend_lies_where_the_operator_says_in_both_views(config: Config
         )
     ).snapshot
     assert snapshot.backends["a"].region == snapshot.sovereign["a"].region == "europe"
+
+
+def test_a_workspace_is_an_address_at_its_site(config: Config, load_text: Load) -> None:
+    """Its promises are the site's, also where its address was written out."""
+    snapshot = load_text(
+        config(
+            backends="{a: {provider: dashscope, site: tokyo, workspace: llm-1a, api_key: '${KEY}'}, "
+            "b: {provider: dashscope, site: beijing, workspace: trial, api_key: '${KEY}'}, "
+            "c: {provider: dashscope, site: beijing, api_key: '${KEY}', "
+            "base_url: 'https://llm-2.cn-beijing.maas.aliyuncs.com/compatible-mode/v1'}}"
+        ),
+        {"KEY": "k"},
+    ).snapshot
+    hosts = {name: backend.endpoints[0].host for name, backend in snapshot.backends.items()}
+    assert hosts == {
+        "a": "llm-1a.ap-northeast-1.maas.aliyuncs.com",
+        "b": "trial.cn-beijing.maas.aliyuncs.com",
+        "c": "llm-2.cn-beijing.maas.aliyuncs.com",
+    }
+    assert {backend.endpoints[0].base_path for backend in snapshot.backends.values()} == {"/compatible-mode/v1"}
+    assert snapshot.backends["b"].promise == snapshot.backends["c"].promise
+    assert snapshot.backends["c"].promise.compute == frozenset({"CN"})
+
+
+def test_keys_and_headers_arrive_as_the_provider_wants_them(config: Config, load_text: Load) -> None:
+    """Portkey's in a header of its own, a pair of AWS to sign with, an API key of Bedrock as it is."""
+    snapshot = load_text(
+        config(
+            backends="{a: {provider: portkey, api_key: '${KEY}', headers: {X-Portkey-Config: pc-1}}, "
+            "q: {provider: portkey, site: airs, api_key: '${KEY}'}, "
+            "b: {provider: bedrock, site: us-west-2, api_keys: ['${KEY}', '${ID}:${KEY}', '${ID}:${KEY}:${TOKEN}']}}"
+        ),
+        {"KEY": "k", "ID": "AKIA1", "TOKEN": "t"},
+    ).snapshot
+    shown = {
+        name: [(key.secret, key.header, key.prefix, key.signs) for key in backend.credentials]
+        for name, backend in snapshot.backends.items()
+    }
+    signs = ("bedrock", "us-west-2")
+    assert shown == {
+        "a": [("k", "x-portkey-api-key", "", None)],
+        "q": [("k", "authorization", "Bearer ", None)],
+        "b": [
+            ("k", "authorization", "Bearer ", None),
+            ("AKIA1:k", "authorization", "Bearer ", signs),
+            ("AKIA1:k:t", "authorization", "Bearer ", signs),
+        ],
+    }
+    assert snapshot.backends["a"].headers == (("x-portkey-config", "pc-1"),)
+    assert "pc-1" not in repr(snapshot.backends["a"])
+
+
+def test_what_a_name_says_of_a_model_holds_unless_the_operator_says_otherwise(config: Config, load_text: Load) -> None:
+    """A model without eyes gets no images; one that only streams at DashScope is asked for a stream."""
+    snapshot = load_text(
+        config(
+            backends="{a: {provider: dashscope, site: singapore, api_key: '${KEY}'}, "
+            "b: {provider: groq, api_key: '${KEY}'}}",
+            models="{m: {family: qwen3, served_by: {a: qwen3-235b-a22b, b: own-name}}, "
+            "n: {family: qwen3, served_by: {a: {name: qwen3-235b-a22b, lacks: [], streams_only: false}, "
+            "b: {name: qwq-32b, lacks: [tools]}}}}",
+        ),
+        {"KEY": "k"},
+    ).snapshot
+    found = {
+        (name, served.backend): (served.lacks, served.streams_only)
+        for name, model in snapshot.models.items()
+        for served in model.served_by
+    }
+    assert found == {
+        ("m", "a"): (frozenset({Capability.VISION}), True),
+        ("m", "b"): (frozenset(), False),
+        ("n", "a"): (frozenset(), False),
+        ("n", "b"): (frozenset({Capability.TOOLS}), False),
+    }

@@ -22,12 +22,22 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     (
         {"backends": "{a: {provider: vlm, site: x}}"},
         [
-            "2:26: backends.a.provider: unknown provider: expected one of: dashscope, openai, openrouter, sglang, tensorrt-llm, together, vllm; did you mean vllm?"
+            "2:26: backends.a.provider: unknown provider: expected one of: anthropic, bedrock, cerebras, dashscope, dashscope-native, deepinfra, deepseek, fireworks, gemini, groq, litellm, llama-cpp, novita, openai, openrouter, portkey, sglang, tensorrt-llm, together, tokenmix, vllm; did you mean vllm?"
         ],
     ),
     (
         {"backends": "{a: {provider: sglang, base_url: 'https://h', priority: true}}"},
         ["2:67: backends.a.priority: sglang takes no priority: this is for vllm"],
+    ),
+    (
+        {
+            "backends": '{a: {provider: together, api_key: "${TOGETHER_API_KEY}", openai_only: true}, '
+            'b: {provider: anthropic, api_key: "${TOGETHER_API_KEY}", openai_only: true}}'
+        },
+        [
+            "2:81: backends.a.openai_only: together speaks nothing else anyway",
+            "2:158: backends.b.openai_only: anthropic does not speak it",
+        ],
     ),
     (
         {"tenants": f"{{t: {{keys: ['{DIGEST}'], priority: -1}}, u: {{keys: ['{DIGEST[:-1]}0'], priority: 1.5}}}}"},
@@ -58,7 +68,7 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     ),
     (
         {"backends": '{a: {provider: dashscope, site: tokyo, api_key: "${DASHSCOPE_API_KEY}"}}'},
-        ["2:12: backends.a.base_url: is required for the site tokyo, whose address is yours alone"],
+        ["2:12: backends.a.base_url: is required, or workspace: the address of tokyo is yours alone"],
     ),
     (
         {"backends": "{a: {provider: together}}"},
@@ -545,3 +555,15 @@ def test_a_gateway_without_tenants_says_that_nobody_may_call(config: Config, loa
 def test_patterns_overlap_when_a_name_can_fit_both(one: str, other: str, expected: bool) -> None:
     """Whether a tenant's pattern can mean a model, wildcard models included."""
     assert overlap(one, other) is overlap(other, one) is expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "warned"), [('["${TOGETHER_API_KEY}"]', 0), ('["${TOGETHER_API_KEY}", "${TOGETHER_API_KEY_2}"]', 1)]
+)
+def test_limits_of_several_keys_are_warned_of(config: Config, load_text: Load, keys: str, warned: int) -> None:
+    """They hold for each key; of one account, all of them together would overrun its quota."""
+    backends = f"{{a: {{provider: together, api_keys: {keys}, limits: {{rpm: 600}}}}}}"
+    warnings = load_text(config(backends=backends)).warnings
+    assert sum("keys of one account share one quota" in warning for warning in warnings) == warned
+    without = backends.replace(", limits: {rpm: 600}", "")
+    assert not any("one quota" in warning for warning in load_text(config(backends=without)).warnings)

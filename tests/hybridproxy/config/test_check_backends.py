@@ -162,3 +162,59 @@ def test_a_key_that_everybody_may_read_is_warned_of(authority: Authority, tmp_pa
     for mode, warned in ((0o600, False), (0o640, False), (0o644, True)):
         (tmp_path / "k.pem").chmod(mode)
         assert any("chmod o-r" in warning for warning in load(file, {}).warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [
+        ("provider: dashscope, workspace: w", ["site: is required with a workspace: expected one of: beijing, "]),
+        (
+            "provider: dashscope, site: tokyo, workspace: w, base_url: 'https://h'",
+            ["workspace: stands for an address of its own: leave it out, or base_url and endpoints"],
+        ),
+        ("provider: groq, workspace: w", ["workspace: groq has none: leave this out"]),
+        (
+            "provider: dashscope, site: tokyo, workspace: trial",
+            ["workspace: tokyo has no trial workspace: name your own"],
+        ),
+        ("provider: dashscope, site: tokyo, workspace: a.b", ["workspace: expected the name of a workspace, such as"]),
+        ("provider: dashscope, site: tokyo", ["base_url: is required, or workspace: the address of tokyo is yours"]),
+        (
+            "provider: dashscope, site: tokyo, base_url: 'https://w.us-east-1.maas.aliyuncs.com'",
+            ["base_url: the address of the site virginia, not of the site tokyo"],
+        ),
+        ("provider: groq, headers: {a: b}", ["headers.a: is no header to add: groq takes none"]),
+        (
+            "provider: portkey, headers: {x-portkey-config: a, X-Portkey-Config: b, x-portkey-custom-host: c}",
+            [
+                "headers.X-Portkey-Config: stands here twice",
+                "headers.x-portkey-custom-host: is no header to add: expected one of: x-portkey-cache-namespace, ",
+            ],
+        ),
+        ("provider: portkey, headers: {x-portkey-config: ''}", ["x-portkey-config: expected one line of visible"]),
+        ("provider: portkey, headers: {'x y': a}", ["expected the name of a header, such as"]),
+        ("provider: vlm, headers: {a: b}, workspace: w", ["provider: unknown provider: expected one of: "]),
+    ],
+)
+def test_addresses_and_headers_fit_the_provider(backend: str, expected: list[str], mistakes_in: Mistakes) -> None:
+    """A workspace belongs to a site, and a header says something of the account."""
+    found = mistakes_in(config(backends=f"{{a: {{{backend}, api_key: '${{KEY}}'}}}}"), {"KEY": "k"})
+    assert len(found) == len(expected)
+    for mistake, words in zip(found, expected, strict=True):
+        assert words in mistake
+
+
+def test_what_signs_has_two_or_three_parts(mistakes_in: Mistakes) -> None:
+    """A key without a colon is shown as it is."""
+    bedrock = "{a: {provider: bedrock, site: us-east-1, api_keys: ['${A}', '${B}']}}"
+    found = mistakes_in(config(backends=bedrock), {"A": "id:", "B": "id:secret:token:more"})
+    assert [one.partition("api_keys")[2] for one in found] == [
+        f"[{n}]: expected a key, or ID:SECRET, or ID:SECRET:TOKEN: what signs has two or three parts" for n in (0, 1)
+    ]
+
+
+def test_who_passes_calls_on_is_no_place_of_ones_own(mistakes_in: Mistakes) -> None:
+    """LiteLLM on a machine of the VPC still asks somebody else."""
+    inside = "{a: {provider: litellm, trust: vpc, base_url: 'https://10.0.0.1', allow_cidrs: [10.0.0.0/8]}}"
+    (found,) = mistakes_in(config(backends=inside))
+    assert "a.trust: litellm passes calls on: trust: vpc is for servers that answer by themselves" in found

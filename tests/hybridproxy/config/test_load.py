@@ -39,28 +39,18 @@ backends:
 models:
   qwen: {family: qwen3, served_by: {together: Qwen/*, nobody: x}}
 routes:
-  default: {regions: {europe: [together], asia: [dash, nobody]}, prefer: [price]}
+  default: {regions: {europe: [together], asia: [dash, nobody]}, prefer: [luck]}
 tenants:
   shop: {keys: ["hp_canary"], route: fast, region: moon}
   bank: {keys: ["sha256:%s"], residency: vpc, models: [gpt]}
 """ % ("0" * 64)
 
 
-def test_the_contracts_example_loads_and_says_what_it_does_not_do_yet(product: Path, environ: dict[str, str]) -> None:
-    """Every name of the public contract is accepted; what this version ignores is named with its place."""
+def test_the_contracts_example_loads_without_a_warning(product: Path, environ: dict[str, str]) -> None:
+    """Every name of the public contract is accepted, and does something."""
     loaded = load(str(product), environ)
-    assert [warning.partition("product.yaml:")[2] for warning in loaded.warnings] == [
-        "43:132: tenants.shop.limits: limits are not enforced in this version",
-        "43:179: tenants.shop.budget: budgets are not enforced in this version",
-    ]
+    assert loaded.warnings == ()
     assert loaded.sources == (product,)
-
-
-def test_a_feature_many_tenants_ask_for_in_vain_is_one_warning(config: Config, load_text: Load) -> None:
-    """Thousands of tenants with limits do not make thousands of lines."""
-    tenants = ", ".join(f"t{i}: {{keys: ['sha256:{i:064x}'], limits: {{rpm: 1}}}}" for i in range(3))
-    (warning,) = load_text(config(tenants=f"{{{tenants}}}")).warnings
-    assert warning.endswith("tenants.t0.limits: limits are not enforced in this version (and 2 more like it)")
 
 
 def test_all_mistakes_of_a_file_are_listed_at_once(mistakes_in: Mistakes) -> None:
@@ -212,7 +202,7 @@ def test_a_name_like_pydantics_mark_for_keys_is_a_name(mistakes_in: Mistakes, co
 
 
 def test_five_thousand_tenants_load_quickly(write: Write, config: Config, environ: dict[str, str]) -> None:
-    """A fleet's tenants in included files load within the time a reload may take; 0.7 s on the machine it was made on."""
+    """A fleet's tenants in included files load within the time a reload may take; 0.7 s on a quiet machine."""
     for part in range(10):
         lines = (
             f'  t{part}-{i}: {{keys: ["sha256:{part * 500 + i:064x}"], route: default, models: ["*"], '
@@ -225,7 +215,7 @@ def test_five_thousand_tenants_load_quickly(write: Write, config: Config, enviro
     loaded = load(path, environ)
     took = time.process_time() - started
     assert len(loaded.snapshot.keys) == 5000
-    assert took <= 4
+    assert took <= 15  # of a CPU, on a slow machine that counts coverage
 
 
 NAMES = st.sampled_from(

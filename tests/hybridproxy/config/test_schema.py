@@ -21,7 +21,7 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     (
         {"listen": "{prot: 1}"},
         [
-            "6:10: listen.prot: unknown option: expected one of: body_timeout, drain_delay, drain_timeout, forwarded_header, host, keepalive, max_body, port, proxy_protocol, tls, trusted_proxies, workers; did you mean port?"
+            "6:10: listen.prot: unknown option: expected one of: body_timeout, drain_delay, drain_timeout, forwarded_header, host, keepalive, max_body, max_calls, port, proxy_protocol, shed_lag, tls, trusted_proxies, workers; did you mean port?"
         ],
     ),
     (
@@ -102,7 +102,7 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
     (
         {"banana": "1"},
         [
-            "6:1: banana: unknown option: expected one of: admin, audit, backends, breaker, geo, include, ledger, listen, models, redis, regions, routes, tenants"
+            "6:1: banana: unknown option: expected one of: admin, audit, backends, breaker, catalogue, geo, include, ledger, listen, models, redis, regions, routes, tenants"
         ],
     ),
     (
@@ -187,17 +187,19 @@ CASES: list[tuple[dict[str, str], list[str]]] = [
         ["6:15: listen.tls: not available in this version: put a load balancer that ends TLS in front"],
     ),
     (
-        {"routes": "{default: {regions: {default: [a]}, prefer: [latency], on_cut: [error, resume], patience: 61s}}"},
+        {
+            "routes": "{default: {regions: {default: [a]}, prefer: [order, price], on_cut: [error, resume], patience: 61s}}"
+        },
         [
-            "4:53: routes.default.prefer: not available in this version: only [order] is",
-            "4:72: routes.default.on_cut: nothing is tried after error: let it stand last",
-            "4:99: routes.default.patience: expected at most 60s: a caller waits for it",
+            "4:53: routes.default.prefer: order and weight decide what nothing else does: put one of them last",
+            "4:77: routes.default.on_cut: nothing is tried after error: let it stand last",
+            "4:104: routes.default.patience: expected at most 60s: a caller waits for it",
         ],
     ),
     (
         {"routes": "{default: {regions: {default: [a]}, prefer: [luck], on_cut: error, patience: long, hedge: 3%}}"},
         [
-            "4:53: routes.default.prefer: expected [order]",
+            "4:53: routes.default.prefer: expected a list of order, latency, price, fresh, weight",
             "4:69: routes.default.on_cut: expected a list of resume, replay, error, in the order to try them",
             "4:86: routes.default.patience: expected a duration such as 500ms, 3s or 2m, or seconds as a number, at most 24h",
             "4:99: routes.default.hedge: expected off, or a share of the calls such as 1%: above 0% and at most 2%",

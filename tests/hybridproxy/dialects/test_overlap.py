@@ -106,12 +106,17 @@ def test_a_pattern_is_known_in_a_long_text_too() -> None:
 
 
 def test_a_long_text_takes_time_in_proportion() -> None:
-    """A megabyte of whitespace that comes again by character, and a megabyte of echo, are no burden."""
-    spaces, letters = " " * 300_000, "".join(map(str, range(60_000)))
-    begun = time.thread_time()
-    assert len(joined("a" + spaces, *spaces)) == 300_001
-    assert len(joined(letters, *letters)) == len(letters)
-    assert time.thread_time() - begun < 5.0
+    """Whitespace that comes again by character, and much echo: sixteen times as much takes about that much longer."""
+
+    def seconds(size: int) -> float:
+        spaces, letters = " " * (5 * size), "".join(map(str, range(size)))
+        begun = time.thread_time()
+        assert len(joined("a" + spaces, *spaces)) == 5 * size + 1
+        assert len(joined(letters, *letters)) == len(letters)
+        return time.thread_time() - begun
+
+    # 256 times as long if all were read again with each piece
+    assert min(seconds(20_000) for _ in range(3)) < 16 * 5 * min(seconds(1_250) for _ in range(5))
 
 
 @given(TEXTS, st.integers(0, 60), CUTS)

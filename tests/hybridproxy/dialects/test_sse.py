@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.dialects.sse import MAX_EVENT, EventTooLongError, Splitter, data_of
+from hybridproxy.dialects.sse import MAX_EVENT, EventTooLongError, Fields, Splitter, data_of, fields_of, split_events
 
 # Bytes that mean something to the format come often, so that they meet.
 PIECES = [
@@ -174,3 +174,63 @@ def test_a_long_event_in_tiny_pieces_takes_time_in_proportion() -> None:
 def test_the_data_of_an_event_is_read_back(event: bytes, data: bytes | None) -> None:
     """Several data lines are one text with line ends; a comment has none."""
     assert data_of(event) == data
+
+
+# ---- events whose other lines tell more than their data --------------------------------------------------------------
+
+NATIVE = b'id:1\nevent:result\n:HTTP_STATUS/200\ndata:{"output":{}}\n\n'
+
+
+def test_a_whole_event_keeps_its_name_number_and_status() -> None:
+    """As DashScope writes them; whatever else stands there does not pass."""
+    splitter = Splitter(whole=True)
+    assert splitter.feed(NATIVE[:20]) == []
+    assert splitter.feed(NATIVE[20:] + b"retry: 5\n: hidden\ndata: a\nevent: x\n\n: words\n\nretry: 5\n\n") == [
+        NATIVE,
+        b"data: a\nevent: x\n\n",
+        b":\n\n",
+    ]
+
+
+def test_a_whole_event_is_read_field_by_field() -> None:
+    """Name, data and DashScope's status; a comment has none of them."""
+    assert fields_of(NATIVE) == Fields(b"result", b'{"output":{}}', 200)
+    assert fields_of(b"data: a\ndata:b\n\n") == Fields(b"", b"a\nb", 0)
+    assert fields_of(b":\n\n") is None
+
+
+NAMED = [
+    *(b"event: e\n", b"event:e", b"id:1\n", b":HTTP_STATUS/200\n", b":HTTP_STATUS/2000\n", b"data: x\n\n", b"data:x\n"),
+    *(b"data:\n\n", b"event: e\ndata: x\n\n", b"\r\n", b"\n", b": c\n", b"x"),
+]
+
+
+@given(st.lists(st.sampled_from(NAMED), max_size=12))
+def test_events_with_names_are_the_same_by_both_ways(pieces: list[bytes]) -> None:
+    """The short way for events as they usually come, a block each, and the long way."""
+    data = b"data: a\n\n" + b"".join(pieces)
+    blocks, bits = Splitter(whole=True), Splitter(whole=True)
+    quick = [event for piece in (b"data: a\n\n", *pieces) for event in blocks.feed(piece)]
+    slow = [event for start in range(len(data)) for event in bits.feed(data[start : start + 1])]
+    assert (quick, blocks.rest) == (slow, bits.rest)
+    for event in quick:
+        lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+        fields = fields_of(event)
+        assert fields is None if event == b":\n\n" else fields is not None and fields.data == b"\n".join(lines)
+
+
+def test_a_block_of_events_falls_apart_into_them() -> None:
+    """Events that were joined for one write."""
+    assert split_events(b"data: a\n\n:\n\n" + NATIVE) == [b"data: a\n\n", b":\n\n", NATIVE]
+    assert split_events(b"") == []
+
+
+@given(st.lists(st.integers(1, 40)))
+def test_a_whole_event_is_the_same_wherever_it_was_cut(lengths: list[int]) -> None:
+    """Any split of the bytes gives the same events."""
+    data, splitter = NATIVE * 3, Splitter(whole=True)
+    events: list[bytes] = []
+    for length in lengths:
+        events += splitter.feed(data[:length])
+        data = data[length:]
+    assert [*events, *splitter.feed(data)] == [NATIVE] * 3

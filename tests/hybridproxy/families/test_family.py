@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridproxy.families import FAMILIES
@@ -60,6 +60,7 @@ def test_images_and_fields_that_are_no_text_count_for_nothing() -> None:
     assert tokens(temperature=1, stop=["a" * 1000], input=[]) == 0
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["messages", "prompt", "input", "tools", "n"]), JSON))
 def test_any_body_has_an_estimate(body: dict[str, Any]) -> None:
     """Estimating never raises and is never negative."""
@@ -71,7 +72,7 @@ def test_a_large_body_is_estimated_without_holding_the_worker() -> None:
     """Ten megabytes of Chinese are counted at the speed of C, and so are half a million tokens."""
     begun = time.thread_time()
     tokens(prompt="你" * 3_300_000, input=[1] * 500_000)
-    assert time.thread_time() - begun < 0.2
+    assert time.thread_time() - begun < 0.5  # 0.01 on a quiet machine
 
 
 def test_families_are_found_by_the_word_of_the_configuration() -> None:

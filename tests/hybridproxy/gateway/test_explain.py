@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hybridproxy.app import make_running
+from hybridproxy.building import make_running
 from hybridproxy.config.load import load
 from hybridproxy.gateway.explain import ExplainError, explain
 from hybridproxy.gateway.running import Running

@@ -72,6 +72,8 @@ class World:
             running=lambda: self.running,
             shared=lambda: self.sharing,
             under_way=lambda: {"calls": 3},
+            limits=lambda: {"limits": []},
+            pressure=lambda: {"reasons": ["lag"]},
             log=lambda event, **fields: self.logged.append((event, fields)),
             now=lambda: self.time,
             wall=self.wall,
@@ -456,7 +458,9 @@ def test_the_state_of_a_good_day(world: World) -> None:
         "marks": [],
         "sharing": None,
         "under_way": {"calls": 3},
+        "pressure": {"reasons": ["lag"]},
         "targets_left_off": 0,
+        "limits": [],
     }  # fmt: skip
 
 

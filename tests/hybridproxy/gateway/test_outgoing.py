@@ -6,14 +6,19 @@ from typing import Any
 import orjson
 import pytest
 
+from hybridproxy.dialects import TRANSLATORS
 from hybridproxy.dialects.openai import decode_request
-from hybridproxy.gateway.outgoing import MAX_PRIORITY, outgoing_body, outgoing_request
+from hybridproxy.dialects.translator import Asking
+from hybridproxy.gateway.outgoing import MAX_PRIORITY, Part, outgoing_body, outgoing_request, spoken
 from hybridproxy.model.backend import Timeouts
 from hybridproxy.model.call import Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.provider import CONTROL_FIELDS
+from hybridproxy.transport.upstream import UpstreamRequest
+from tests.support import make
 from tests.support.make import backend
 
 USER = {"role": "user", "content": "hi"}
@@ -29,19 +34,86 @@ def sent_again(
 ) -> dict[str, Any]:
     """Return the body a provider gets for a chat of which this was said."""
     call = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER], **fields}))
-    data = outgoing_body(call, PROVIDERS[name], "own-name", pins, said=said, running_usage=running, spent=spent)
-    out: dict[str, Any] = orjson.loads(data)
-    return out
+    part = Part(said, spent, running)
+    return outgoing_body(call, PROVIDERS[name], "own-name", pins, stream=call.stream, part=part).body
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_provider_gets_its_own_name_of_the_model_and_no_control_field(provider: str) -> None:
     """Nothing by which a client could steer the upstream passes, whoever the upstream is."""
     steering: dict[str, Any] = dict.fromkeys(CONTROL_FIELDS, "x")
-    body = sent(provider, **steering, temperature=0.5, top_k=7)
+    body = sent(provider, **steering, temperature=0.5, top_p=0.7)
     assert body["model"] == "own-name"
     assert not CONTROL_FIELDS & set(body)
-    assert (body["temperature"], body["top_k"]) == (0.5, 7)
+    assert (body["temperature"], body["top_p"]) == (0.5, 0.7)
+
+
+def dropped(name: str, operation: Operation = Operation.CHAT, **fields: Any) -> tuple[str, ...]:
+    """Return what of these fields a provider does not get."""
+    given = {"model": "qwen", "messages": [USER]} if operation is Operation.CHAT else {"model": "q", "input": "a"}
+    call = decode_request(operation, orjson.dumps(given | fields))
+    return outgoing_body(call, PROVIDERS[name], "own-name", (), stream=call.stream).dropped
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "names"),
+    [
+        ("groq", {"store": True, "verbosity": "low", "user": "u", "metadata": {}}, ("store", "verbosity")),
+        ("groq", {"store": False, "logprobs": False, "verbosity": None, "n": 1}, ()),
+        ("groq", {"stream": True, "stream_options": {"include_usage": True}}, ()),
+        ("together", {"stream": True, "stream_options": {}, "parallel_tool_calls": True, "user": "u"}, ("user",)),
+        ("together", {"parallel_tool_calls": False}, ("parallel_tool_calls",)),
+        ("openrouter", {"n": 1, "store": True}, ("store",)),
+        ("vllm", {"anything": 1}, ()),
+        ("novita", {"reasoning_effort": "high"}, ("reasoning_effort",)),
+        ("cerebras", {"thinking_budget": 5, "top_k": 3}, ("thinking_budget", "top_k")),
+    ],
+)
+def test_what_a_provider_does_not_take_is_named(provider: str, fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """And what says nothing is not."""
+    assert dropped(provider, **fields) == names
+
+
+def test_the_lists_of_fields_are_those_of_chats() -> None:
+    """An embedding has others, which go as they are, but for what is dropped of any call."""
+    assert dropped("gemini", Operation.EMBEDDING, dimensions=5, encoding_format="base64") == ()
+    assert dropped("openrouter", Operation.EMBEDDING, store=True) == ("store",)
+
+
+def test_thinking_is_asked_for_in_the_providers_spelling() -> None:
+    """Whichever the caller's is; and the caller's body stays as it was."""
+    asked: dict[str, Any] = {"enable_thinking": True, "thinking_budget": 2000, "chat_template_kwargs": {"x": 1}}
+    assert sent("openrouter", **asked)["reasoning"] == {"max_tokens": 2000}
+    vllm = sent("vllm", **asked)
+    assert vllm["thinking_token_budget"] == 2000
+    assert "enable_thinking" not in vllm
+    fireworks = sent("fireworks", **asked)
+    assert fireworks["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+    call = decode_request(Operation.CHAT, orjson.dumps({"model": "q", "messages": [USER], **asked}))
+    outgoing_body(call, PROVIDERS["vllm"], "m", (), stream=False)
+    assert call.body["chat_template_kwargs"] == {"x": 1}
+
+
+def test_who_refuses_thoughts_gets_none_and_the_caller_is_told() -> None:
+    """Gemini's layer answers a field that it does not know with a 400: in a second turn the thought is in the first."""
+    turn = {"role": "assistant", "content": "hi", "reasoning_content": "Hm"}
+    call = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER, turn, USER]}))
+    made = outgoing_body(call, PROVIDERS["gemini"], "own-name", (), stream=False)
+    assert made.body["messages"] == [USER, {"role": "assistant", "content": "hi"}, USER]
+    assert made.dropped == ("reasoning_content",)
+    plain = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER]}))
+    assert outgoing_body(plain, PROVIDERS["gemini"], "own-name", (), stream=False).dropped == ()
+
+
+def test_what_a_model_thought_is_sent_back_in_the_providers_field() -> None:
+    """A caller found it in `reasoning_content` and sends it back so."""
+    turn = {"role": "assistant", "content": "a", "reasoning_content": "b"}
+    assert sent("groq", messages=[USER, turn])["messages"] == [
+        USER,
+        {"role": "assistant", "content": "a", "reasoning": "b"},
+    ]
+    assert sent("groq")["messages"] == [USER]
+    assert sent("dashscope", messages=[USER, turn])["messages"] == [USER, turn]
 
 
 def test_usage_is_asked_for_where_it_does_not_come_by_itself() -> None:
@@ -59,6 +131,16 @@ def test_together_gets_its_own_spelling() -> None:
     assert body["max_tokens"] == 5
     assert body["logprobs"] == 20
     assert not {"max_completion_tokens", "top_logprobs", "store"} & set(body)
+
+
+@pytest.mark.parametrize("provider", ["together", "deepseek", "deepinfra", "novita", "tensorrt-llm"])
+@pytest.mark.parametrize("asked", [{"max_tokens": 5}, {"max_completion_tokens": 5}])
+def test_a_bound_holds_beside_a_null_of_its_other_name(provider: str, asked: dict[str, int]) -> None:
+    """SDKs write what was not set as null; for DeepInfra a null is as long an answer as the model can give."""
+    empty: dict[str, Any] = {"max_tokens": None, "max_completion_tokens": None}
+    for fields in ({**empty, **asked}, {**asked, **{name: None for name in empty if name not in asked}}):
+        body = sent(provider, **fields)
+        assert (body.get("max_tokens"), body.get("max_completion_tokens")) == (5, None)
 
 
 def test_openrouters_pins_are_ours() -> None:
@@ -81,8 +163,64 @@ def test_the_callers_body_is_not_changed() -> None:
     call = decode_request(Operation.CHAT, orjson.dumps(body))
     for provider in PROVIDERS.values():
         said = "Hello" if provider.continuation else None
-        outgoing_body(call, provider, "x", ("p",), said=said, running_usage=True, spent=5)
+        outgoing_body(call, provider, "x", ("p",), stream=True, part=Part(said, 5, breaks=True))
     assert call.body == body
+
+
+# ---- answers that the caller began -----------------------------------------------------------------------------------
+
+BEGUN = {"role": "assistant", "content": "Once", "partial": True}
+
+
+@pytest.mark.parametrize(
+    ("provider", "last", "more"),
+    [
+        ("dashscope", {"partial": True}, {"enable_thinking": False}),
+        (
+            "vllm",
+            {},
+            {
+                "continue_final_message": True,
+                "add_generation_prompt": False,
+                "chat_template_kwargs": {"enable_thinking": False},
+            },
+        ),
+        ("openrouter", {}, {}),
+    ],
+)
+@pytest.mark.parametrize(
+    "begun",
+    [
+        BEGUN,
+        {"role": "assistant", "content": "Once", "prefix": True},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "On"}, {"type": "text", "text": "ce"}],
+            "partial": True,
+        },
+    ],
+)
+def test_each_provider_is_told_in_its_way_that_the_answer_is_begun(
+    provider: str, last: dict[str, Any], more: dict[str, Any], begun: dict[str, Any]
+) -> None:
+    """Whatever the caller's way was."""
+    body = sent(provider, messages=[USER, begun])
+    assert body["messages"] == [USER, {"role": "assistant", "content": "Once", **last}]
+    assert {name: given for name, given in body.items() if name not in {"model", "messages"}} == more
+
+
+def test_the_engines_own_words_for_it_are_said_anew() -> None:
+    """What belongs to one provider's way does not go to another."""
+    plain = {"role": "assistant", "content": "Once", "name": "bard"}
+    body = sent("dashscope", messages=[USER, plain], continue_final_message=True, add_generation_prompt=False)
+    assert body["messages"][-1] == {**plain, "partial": True}
+    assert not {"continue_final_message", "add_generation_prompt"} & set(body)
+
+
+def test_a_beginning_that_is_no_text_stays_as_it_is() -> None:
+    """The backend judges it."""
+    odd = {"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "x"}}], "partial": True}
+    assert sent("dashscope", messages=[USER, odd])["messages"] == [USER, odd]
 
 
 # ---- continuation ----------------------------------------------------------------------------------------------------
@@ -139,7 +277,7 @@ def test_only_a_chat_is_continued() -> None:
     """A completion has no messages."""
     call = decode_request(Operation.COMPLETION, b'{"model":"m","prompt":"Once"}')
     with pytest.raises(ValueError, match="'vllm' does not continue the answer of a completion call"):
-        outgoing_body(call, PROVIDERS["vllm"], "x", (), said="upon")
+        outgoing_body(call, PROVIDERS["vllm"], "x", (), stream=False, part=Part("upon"))
 
 
 @pytest.mark.parametrize("provider", ["dashscope", "vllm", "sglang", "openrouter"])
@@ -178,11 +316,15 @@ def owned(name: str, owner: Tenant | None, *, by_priority: bool = False, **field
     call = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER], **fields}))
     place = replace(backend("a", provider=name), priority=by_priority)
     target = Target(place, place.endpoints[0], place.credentials[0], "own-name", Timeouts())
-    body: dict[str, Any] = orjson.loads(outgoing_request(call, target, "id", owner=owner).body)
-    return {name: value for name, value in body.items() if name not in {"model", "messages"}}
+    body: dict[str, Any] = orjson.loads(outgoing_request(call, target, "id", owner=owner).request.body)
+    return {
+        name: value
+        for name, value in body.items()
+        if name not in {"model", "messages", "context_length_exceeded_behavior"}
+    }
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", [name for name, row in PROVIDERS.items() if row.paths])
 def test_a_tenants_salt_goes_to_engines_that_take_one(provider: str) -> None:
     """Whatever the caller put there; a call of our own has none, and neither has a tenant without."""
     salted = {"cache_salt": "s"} if provider in {"vllm", "sglang"} else {}
@@ -200,3 +342,97 @@ def test_a_priority_is_lowered_and_never_raised(own: int, asked: Any, sent: int)
     tenant = Tenant("t", "default", priority=own)
     assert owned("vllm", tenant, by_priority=True, priority=asked) == ({"priority": sent} if sent else {})
     assert owned("vllm", tenant, priority=asked) == {}
+
+
+# ---- the Responses API -----------------------------------------------------------------------------------------------
+
+
+def responses(*, streams_only: bool = False, recovers: bool = False, **fields: Any) -> tuple[str, dict[str, Any]]:
+    """Return where DashScope is asked what a caller of the Responses API wants, and how."""
+    asked = {"model": "qwen", "input": "hi", **fields}
+    call = TRANSLATORS[Dialect.RESPONSES].decode(Asking(Operation.CHAT), orjson.dumps(asked))
+    one = backend("b", provider="dashscope")
+    target = Target(one, one.endpoints[0], one.credentials[0], "own", Timeouts(), streams_only=streams_only)
+    way = spoken(call, target, recovers=recovers)
+    request = outgoing_request(call, target, "req_1", way=way).request
+    return request.path, orjson.loads(request.body)
+
+
+def test_who_speaks_it_gets_the_callers_own_words() -> None:
+    """And is told to keep nothing."""
+    assert responses() == ("/responses", {"model": "own", "input": "hi", "store": False})
+
+
+@pytest.mark.parametrize("how", [{"streams_only": True}, {"recovers": True, "stream": True}])
+def test_what_has_to_be_put_together_goes_as_a_chat(how: dict[str, Any]) -> None:
+    """Out of a stream for a caller who does not, or out of two parts."""
+    path, body = responses(**how)
+    assert path == "/chat/completions"
+    assert (body["stream"], body["messages"]) == (True, [{"role": "user", "content": "hi"}])
+
+
+# ---- another dialect -------------------------------------------------------------------------------------------------
+
+TEXT = "/services/aigc/text-generation/generation"
+SSE = ("x-dashscope-sse", "enable")
+
+
+def asked_natively(provider: str, *, model: str = "own-name", **told: Any) -> UpstreamRequest:
+    """Return what an upstream is sent for a call in DashScope's own protocol, in the way that is found for it."""
+    headers = tuple({"x-dashscope-datainspection": "enable"}.items())
+    body = {"model": "q", "input": {"messages": [USER]}, "parameters": {"seed": 1}}
+    asking = Asking(Operation.CHAT, "text-generation", events=True, headers=headers)
+    call = TRANSLATORS[Dialect.DASHSCOPE].decode(asking, orjson.dumps(body))
+    own = backend("a", provider=provider)
+    place = replace(own, endpoints=(replace(own.endpoints[0], base_path="/compatible-mode/v1"),), **told)
+    target = Target(place, place.endpoints[0], place.credentials[0], model, Timeouts())
+    return outgoing_request(call, target, "id", way=spoken(call, target)).request
+
+
+def test_a_caller_who_speaks_as_the_upstream_is_heard_in_its_own_words() -> None:
+    """At the other dialect's place at the same host, with the caller's headers; the operator's count more."""
+    request = asked_natively("dashscope")
+    assert (request.root, request.path) == ("/api/v1", TEXT)
+    body = {"model": "own-name", "input": {"messages": [USER]}, "parameters": {"seed": 1}}
+    assert orjson.loads(request.body) == body
+    assert request.headers[1:] == (("x-dashscope-datainspection", "enable"), SSE)
+    own = (("x-dashscope-datainspection", "disable"),)
+    assert asked_natively("dashscope", headers=own).headers[1:] == (*own, SSE)
+
+
+def test_a_caller_is_translated_for_an_upstream_that_speaks_otherwise() -> None:
+    """To OpenAI's form, or on to the only one that the upstream has."""
+    request = asked_natively("vllm")
+    assert (request.root, request.path) == (None, "/chat/completions")
+    assert orjson.loads(request.body)["messages"] == [USER]
+    call = decode_request(Operation.CHAT, orjson.dumps({"model": "q", "messages": [USER], "stream": True, "user": "u"}))
+    place = backend("a", provider="dashscope-native")
+    target = Target(place, place.endpoints[0], place.credentials[0], "qwen-plus", Timeouts())
+    sent = outgoing_request(call, target, "id", way=spoken(call, target))
+    assert orjson.loads(sent.request.body) == {
+        "model": "qwen-plus",
+        "input": {"messages": [USER]},
+        "parameters": {"result_format": "message", "incremental_output": True},
+    }
+    assert (sent.request.path, sent.request.headers[1:], sent.dropped) == (TEXT, (SSE,), ("user",))
+
+
+def test_a_caller_whose_path_is_not_the_models_is_translated() -> None:
+    """A name of ours led to a model that sees; at the path for text it would be refused."""
+    assert asked_natively("dashscope", model="qwen3.7-plus").path == "/chat/completions"
+    request = asked_natively("dashscope-native", model="qwen3.7-plus")
+    assert request.path == "/services/aigc/multimodal-generation/generation"
+    assert orjson.loads(request.body)["input"]["messages"] == [{"role": "user", "content": [{"text": "hi"}]}]
+
+
+def test_a_stream_that_may_go_on_elsewhere_is_not_in_the_callers_own_words() -> None:
+    """Its parts are joined in OpenAI's form."""
+    call = replace(make.call(), dialect=Dialect.DASHSCOPE, native={"model": "q"})
+    place = backend("a", provider="dashscope-native")
+    target = Target(place, place.endpoints[0], place.credentials[0], "qwen-plus", Timeouts())
+    assert spoken(call, target).native
+    assert not spoken(call, target, recovers=True).native
+    assert spoken(call, target, recovers=True).dialect is Dialect.DASHSCOPE
+    place = backend("a", provider="dashscope")
+    target = Target(place, place.endpoints[0], place.credentials[0], "qwen-plus", Timeouts())
+    assert spoken(call, target, recovers=True).dialect is Dialect.OPENAI

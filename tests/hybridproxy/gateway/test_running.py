@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridproxy.app import make_running
+from hybridproxy.building import make_running
 from hybridproxy.config.keys import new_key
 from hybridproxy.config.load import load
 from hybridproxy.gateway.running import Running

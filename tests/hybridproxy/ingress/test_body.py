@@ -43,7 +43,7 @@ async def ask() -> AsyncIterator[Ask]:
                 writer.write(piece)
             if hang_up:
                 writer.write_eof()
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
             size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             return int(head[9:12]), await reader.readexactly(size)
         finally:

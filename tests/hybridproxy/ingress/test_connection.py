@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from hybridproxy.ingress import connection
-from hybridproxy.ingress.connection import Request, Server
+from hybridproxy.ingress.connection import Request, Seen, Server
+from hybridproxy.ingress.early import plain_call
 
 Handler = Callable[[Request], Awaitable[None]]
 Start = Callable[..., Awaitable["Client"]]
@@ -28,12 +29,12 @@ class Client:
 
     async def answer(self) -> tuple[bytes, bytes]:
         """Read one answer with a length: head in lower case, and body."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).lower()
+        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)).lower()
         return head, await self.reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
 
     async def rest(self) -> bytes:
         """Read to the end of the connection."""
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), 30)
 
 
 @pytest.fixture
@@ -142,6 +143,21 @@ async def test_a_stream_of_one_piece(start: Start) -> None:
     client.send(GET)
     assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
     assert await client.reader.readexactly(13) == b"3\r\nall\r\n0\r\n\r\n"
+
+
+async def test_a_stream_whose_end_says_nothing_is_marked_once(start: Start) -> None:
+    """An empty chunk would be the mark of the end already, and what follows it the answer to the next request."""
+
+    async def handler(request: Request) -> None:
+        request.open({})
+        request.write(b"all")
+        request.end(b"")
+
+    client = await start(handler)
+    for _ in range(2):
+        client.send(GET)
+        await client.reader.readuntil(b"\r\n\r\n")
+        assert await client.reader.readexactly(13) == b"3\r\nall\r\n0\r\n\r\n"
 
 
 async def test_a_cut_stream_has_no_end(start: Start) -> None:
@@ -255,9 +271,9 @@ async def test_the_caller_leaving_cancels_the_handler(start: Start) -> None:
 
     client = await start(handler)
     client.send(GET)
-    await asyncio.wait_for(began.wait(), 5)
+    await asyncio.wait_for(began.wait(), 30)
     client.writer.close()
-    await asyncio.wait_for(cancelled.wait(), 1)
+    await asyncio.wait_for(cancelled.wait(), 30)
 
 
 async def test_a_caller_that_does_not_read_is_noticed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,12 +293,12 @@ async def test_a_caller_that_does_not_read_is_noticed(start: Start, monkeypatch:
     client = await start(handler)
     client.writer.transport.pause_reading()  # type: ignore[attr-defined] # it reads too
     client.send(GET)
-    await asyncio.wait_for(over.wait(), 5)
+    await asyncio.wait_for(over.wait(), 30)
     reader = await start(handler)
     over.clear()
     reader.send(GET)
     while not over.is_set():
-        await asyncio.wait_for(reader.reader.read(1 << 20), 5)
+        await asyncio.wait_for(reader.reader.read(1 << 20), 30)
     assert outcome == [False, True]
 
 
@@ -292,3 +308,110 @@ async def test_an_idle_connection_is_closed(start: Start) -> None:
     client.send(GET)
     await client.answer()
     assert await client.rest() == b""
+
+
+# ---- calls that are refused before they are parsed -------------------------------------------------------------------
+
+CALL = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
+
+
+class Guard:
+    """A gate that refuses what the test says."""
+
+    def __init__(self) -> None:
+        self.engaged = True
+        self.refusing = True
+        self.asked = 0
+
+    def seen(self, data: bytes) -> Seen | None:
+        return plain_call(data)
+
+    def answer(self, seen: Seen) -> bytes | None:
+        self.asked += 1
+        return REFUSAL if self.refusing else None
+
+
+async def whether_let_in(request: Request) -> None:
+    """Answer with whether it was asked before it was parsed."""
+    body = await request.content.read()
+    request.reply(200, {}, f"{request.target} {request.let_in} ".encode() + body)
+
+
+async def test_a_refused_call_is_never_parsed_and_the_connection_stays(start: Start) -> None:
+    """Refused ones and served ones follow each other on one connection, in step."""
+    guard = Guard()
+    client = await start(whether_let_in, gate=guard)
+    for refusing in (True, True, False, False, True, False):
+        guard.refusing = refusing
+        client.send(CALL)
+        head, body = await client.answer()
+        assert head.startswith(b"http/1.1 503 " if refusing else b"http/1.1 200 ")
+        assert body == (b"no" if refusing else b"/v1/chat/completions True {}")
+    assert guard.asked == 6
+
+
+async def test_a_gate_that_is_not_engaged_is_not_asked(start: Start) -> None:
+    """Where nothing is to be refused nothing is looked at."""
+    guard = Guard()
+    guard.engaged = False
+    client = await start(whether_let_in, gate=guard)
+    client.send(CALL)
+    assert (await client.answer())[1] == b"/v1/chat/completions False {}"
+    assert guard.asked == 0
+
+
+async def test_what_was_parsed_while_nothing_was_refused_might_not_have_ended(start: Start) -> None:
+    """A connection with a past proves by one whole request that its parser waits for the next one; then it is asked.
+
+    Before that the bytes of a call might be the rest of a request that began long ago.
+    """
+    guard = Guard()
+    guard.engaged = False
+    client = await start(whether_let_in, gate=guard)
+    client.send(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nPOST /v1/messages HTTP/1.1\r\nhost: x\r\nx-y: ")
+    assert (await client.answer())[1] == b"/a False "
+    guard.engaged = True
+    client.send(CALL.replace(b"host: x\r\n", b""))
+    assert (await client.answer())[1] == b"/v1/messages False {}"  # it was the rest
+    assert guard.asked == 0
+    client.send(CALL)
+    assert (await client.answer())[1] == b"no"
+
+
+async def test_half_a_head_is_finished_by_the_parser(start: Start) -> None:
+    """Also where the second half looks like a call by itself."""
+    guard = Guard()
+    client = await start(whether_let_in, gate=guard)
+    client.send(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-y: ")
+    await asyncio.sleep(0.05)
+    client.send(CALL.replace(b"host: x\r\n", b""))
+    assert (await client.answer())[1] == b"/v1/messages False {}"
+    assert guard.asked == 0
+
+
+async def test_a_body_is_no_call(start: Start) -> None:
+    """Bytes of a body that look like one belong to the body."""
+    guard = Guard()
+    client = await start(whether_let_in, gate=guard)
+    client.send(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(CALL))
+    await asyncio.sleep(0.05)
+    client.send(CALL)
+    assert (await client.answer())[1] == b"/v1/messages False " + CALL
+    assert guard.asked == 0
+
+
+async def test_requests_sent_ahead_are_left_to_the_parser(start: Start) -> None:
+    """Two at once, or one while another is answered, are parsed in order."""
+    guard = Guard()
+    client = await start(whether_let_in, gate=guard)
+    client.send(CALL + CALL)
+    assert [(await client.answer())[1] for _ in range(2)] == [b"/v1/chat/completions False {}"] * 2
+    assert guard.asked == 0
+
+
+async def test_a_caller_that_closes_gets_its_refusal_first(start: Start) -> None:
+    """With `connection: close` the connection ends after the answer."""
+    client = await start(whether_let_in, gate=Guard())
+    client.send(CALL.replace(b"host: x", b"connection: close"))
+    assert await client.rest() == REFUSAL

@@ -8,7 +8,7 @@ from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from hybridproxy.ingress.connection import Request
-from hybridproxy.ingress.guard import presented_key, problem, values
+from hybridproxy.ingress.guard import MAX_SENT, presented_key, problem, sendable, values
 
 
 def request(*headers: tuple[str, str], target: str = "/v1/models", old: bool = False) -> Request:
@@ -77,3 +77,10 @@ def test_values_come_in_order() -> None:
         "2",
     ]
     assert list(values(request(), "x-forwarded-for")) == []
+
+
+@pytest.mark.parametrize("text", ["", "é", "a\tb", "x" * (MAX_SENT + 1)])
+def test_a_header_goes_on_only_as_it_came(text: str) -> None:
+    """What could not be sent as it is is left out, and of several the first is meant."""
+    given = request(("Anthropic-Beta", "a,b"), ("anthropic-beta", "c"), ("Other", text), ("More", "1"))
+    assert sendable(given, ("anthropic-beta", "other", "absent")) == (("anthropic-beta", "a,b"),)

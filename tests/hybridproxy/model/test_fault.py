@@ -14,6 +14,7 @@ SAYS_NOTHING = {
     FaultKind.CLIENT_GONE,
     FaultKind.CLIENT_STALLED,
     FaultKind.AUDIT,
+    FaultKind.LIMITED,
     FaultKind.INTERNAL,
 }
 REFUSED_KEYS = {FaultKind.CREDENTIAL, FaultKind.QUOTA, FaultKind.FORBIDDEN}
@@ -117,6 +118,7 @@ def test_what_never_left_costs_nobody_anything() -> None:
         FaultKind.EGRESS_REFUSED,
         FaultKind.TIMEOUT_CONNECT,
         FaultKind.AUDIT,
+        FaultKind.LIMITED,
     }
 
 

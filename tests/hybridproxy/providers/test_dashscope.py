@@ -3,10 +3,12 @@
 import pytest
 
 from hybridproxy.model.call import Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
-from hybridproxy.providers.dashscope import DASHSCOPE
+from hybridproxy.providers.dashscope import DASHSCOPE, DASHSCOPE_NATIVE
 from hybridproxy.providers.faults import classify
-from hybridproxy.providers.provider import Continues
+from hybridproxy.providers.provider import Continues, Provider
+from hybridproxy.providers.sites import promise_of
 
 
 def kind(status: int, code: str, message: str = "") -> FaultKind:
@@ -57,6 +59,30 @@ def test_it_writes_on_from_a_partial_message_without_thinking() -> None:
     assert not DASHSCOPE.running_usage
 
 
+def test_its_own_protocol_stands_beside_the_compatible_mode() -> None:
+    """At the same host, for callers who speak it."""
+    wire = DASHSCOPE.wires[Dialect.DASHSCOPE]
+    assert wire.root_at("/compatible-mode/v1") + wire.paths[Operation.CHAT] == (
+        "/api/v1/services/aigc/{variant}/generation"
+    )
+
+
+def test_its_own_protocol_is_a_provider_too() -> None:
+    """At the same sites, with the same errors; it says all in that protocol alone."""
+    assert DASHSCOPE_NATIVE.sites.keys() == DASHSCOPE.sites.keys() == DASHSCOPE_NATIVE.workspaces.keys()
+    assert DASHSCOPE_NATIVE.sites["beijing"] == "https://dashscope.aliyuncs.com/api/v1"
+    assert DASHSCOPE_NATIVE.workspaces["tokyo"].endswith(".maas.aliyuncs.com/api/v1")
+    assert (DASHSCOPE_NATIVE.faults, DASHSCOPE_NATIVE.continuation) == (DASHSCOPE.faults, DASHSCOPE.continuation)
+    assert (DASHSCOPE_NATIVE.paths, set(DASHSCOPE_NATIVE.wires)) == ({}, {Dialect.DASHSCOPE})
+    assert DASHSCOPE_NATIVE.wires[Dialect.DASHSCOPE].root_at("/api/v1") == "/api/v1"
+    for site in DASHSCOPE.sites:
+        ours, theirs = (promise_of(name, site, pinned=False, own_address=False) for name in NAMES)
+        assert ours == theirs
+
+
+NAMES = ("dashscope", "dashscope-native")
+
+
 @pytest.mark.parametrize(
     ("code", "cool_off"),
     [("limit_burst_rate", 2.0), ("limit_requests", 5.0), ("insufficient_quota", 10.0), ("Throttling", 5.0)],
@@ -71,3 +97,13 @@ def test_a_models_free_quota_says_nothing_of_the_key() -> None:
     """The other models go on with it."""
     body = {"error": {"code": "insufficient_quota", "message": "Free allocated quota exceeded."}}
     assert classify(DASHSCOPE.faults, 429, body, backend="sg").kind is FaultKind.FORBIDDEN
+
+
+@pytest.mark.parametrize("row", [DASHSCOPE, DASHSCOPE_NATIVE])
+@pytest.mark.parametrize(("model", "name"), [("qwen-plus", "max_tokens"), ("qwen3.7-max", "max_completion_tokens")])
+def test_an_answer_is_bounded_by_the_name_that_its_model_knows(row: Provider, model: str, name: str) -> None:
+    """In both of its protocols; the older models would overlook the newer name."""
+    body = {"model": model, "max_completion_tokens": 5}
+    assert row.prepare is not None
+    row.prepare(body, ())
+    assert body == {"model": model, name: 5}

@@ -50,6 +50,14 @@ from hybridproxy.providers.faults import (
         (503, None, UpstreamError(503, (), "")),
         (503, ["x"], UpstreamError(503, (), "")),
         (302, {}, UpstreamError(302, (), "")),
+        (429, [{"error": {"code": 429, "message": "m", "status": "S"}}], UpstreamError(429, ("s",), "m")),
+        (403, {"code": 403, "reason": "R", "message": "m"}, UpstreamError(403, ("r",), "m")),
+        (200, {"error": {"code": "429", "type": "T", "message": "m"}}, UpstreamError(429, ("t",), "m")),
+        (200, {"error": {"code": "c", "message": "m"}, "status_code": 503}, UpstreamError(503, ("c",), "m")),
+        (429, {"detail": {"error": "busy"}}, UpstreamError(429, (), "busy")),
+        (422, {"detail": [{"loc": ["body"], "msg": "m"}]}, UpstreamError(422, (), "m")),
+        (422, {"detail": []}, UpstreamError(422, (), "")),
+        (503, [], UpstreamError(503, (), "")),
     ],
 )
 def test_every_known_shape_is_read(status: int, body: Any, error: UpstreamError) -> None:
@@ -63,6 +71,8 @@ COMMON = [
     (400, "context_length_exceeded", "", FaultKind.CONTEXT_TOO_LONG),
     (400, "", "This model's maximum context length is 4096 tokens", FaultKind.CONTEXT_TOO_LONG),
     (400, "content_policy_violation", "", FaultKind.CONTENT_REFUSED),
+    (400, "previous_response_not_found", "", FaultKind.INVALID_REQUEST),
+    (404, "", "Item with id 'rs_1' not found.", FaultKind.INVALID_REQUEST),
     (307, "", "", FaultKind.REDIRECT),
     (401, "", "", FaultKind.CREDENTIAL),
     (402, "", "", FaultKind.QUOTA),

@@ -45,6 +45,29 @@ def test_the_place_of_an_endpoint_is_not_where_it_computes() -> None:
     assert resides(Residency(storage=frozenset({"SG"})), singapore) is None
 
 
+def test_who_does_not_say_meets_no_demand() -> None:
+    """Nor who says it of some of its models."""
+    silent = {
+        "fireworks",
+        "deepinfra",
+        "groq",
+        "cerebras",
+        "novita",
+        "gemini",
+        "deepseek",
+        "tokenmix",
+        "portkey",
+        "bedrock",
+    }
+    for (name, site), promise in SITES.items():
+        if name in silent:
+            assert resides(Residency(compute=frozenset(CONTINENT_OF)), promise) is not None, site
+            assert resides(Residency(storage=frozenset(CONTINENT_OF)), promise) is not None, site
+            assert resides(Residency(retention=0), promise) is not None, site
+    assert resides(Residency(retention=30), SITES["groq", ""]) is None
+    assert resides(Residency(compute=frozenset({"DE", "FR"})), SITES["openrouter", "eu"]) is not None
+
+
 def test_pins_keep_others_from_keeping_anything() -> None:
     """Then it is kept nowhere, so no country of storage stands against it; where it is computed stays unknown."""
     pinned = promise_of("openrouter", "", pinned=True, own_address=False)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hybridproxy.model.backend import Backend, Endpoint, SovereignBackend, Trust
 from hybridproxy.model.call import Capability
-from hybridproxy.model.plan import Plan
+from hybridproxy.model.plan import Plan, Refusal
 from hybridproxy.model.residency import Promise, Residency
-from hybridproxy.model.snapshot import Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import Prefer, Served, Snapshot, Tenant
 from hybridproxy.residency import proof
 from hybridproxy.residency.proof import MAX_VECTORS, Proof, _calls, against, described, prove
 from hybridproxy.routing import gate, ways
@@ -219,12 +219,27 @@ def test_a_target_of_another_backend_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     def mixes_up(*given: Any) -> Any:
         made = real(*given)
+        if isinstance(made, Refusal):
+            return made
         wrong = [dataclasses.replace(target, endpoint=endpoints(2)[1]) for target in made.targets]
         return dataclasses.replace(made, targets=tuple(wrong))
 
     monkeypatch.setattr(proof, "plan", mixes_up)
     found = proved(config(dataclasses.replace(SHOP, models=("qwen",), region="asia")), failures=False)
     assert {violation.why for violation in found.violations} == {"is asked at an endpoint, or with a key, of another"}
+
+
+def test_closed_weights_that_nobody_wrote_down_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logical name may lead to a host that passes calls on: with a demand it must not, whatever the host promises."""
+    served = [Served("a", "x", closed=True), Served("b", "x", closed=True)]
+    made = snapshot(backends=[A, B], models=[model("l", served, latest="x")], regions={"asia": [["a"], ["b"]]})
+    made = dataclasses.replace(made, tenants={"shop": SHOP, "america": AMERICA})
+    assert proved(made).violations == ()
+    assert {(way.backend, way.demand) for way in proved(made).ways} == {("a", "none"), ("b", "none")}
+    monkeypatch.setattr(ways, "_closed", lambda _demand, _served: None)
+    (violation,) = proved(dataclasses.replace(made, tenants={"america": AMERICA})).violations
+    assert (violation.backend, violation.case.model) == ("b", "l")
+    assert violation.why.startswith("would serve closed weights that nobody wrote down for it")
 
 
 def test_a_need_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,9 +315,18 @@ def test_without_failures_every_way_is_seen_too(streams: list[bool], lacks: list
     TENANTS,
     st.lists(st.sampled_from(NAMES), unique=True),
     st.lists(st.frozensets(st.sampled_from(list(Capability))), min_size=4, max_size=4),
+    st.lists(st.tuples(st.booleans(), st.sampled_from(["", "2025-01-01", "2026-01-01"])), min_size=4, max_size=4),
+    st.sampled_from(["", "qwen-max"]),
+    st.lists(st.sampled_from([Prefer.LATENCY, Prefer.PRICE, Prefer.FRESH]), unique=True).map(tuple),
 )
 def test_whatever_the_configuration_its_plans_keep_to_it(
-    promises: list[Promise], tenant: Tenant, route: list[str], lacks: list[frozenset[Capability]]
+    promises: list[Promise],
+    tenant: Tenant,
+    route: list[str],
+    lacks: list[frozenset[Capability]],
+    checkpoints: list[tuple[bool, str]],
+    latest: str,
+    prefer: tuple[Prefer, ...],
 ) -> None:
     """The gate and the proof were written apart and agree: no plan of any configuration violates a demand."""
     inside = dataclasses.replace(VPC, promise=promises[3])
@@ -310,9 +334,16 @@ def test_whatever_the_configuration_its_plans_keep_to_it(
         *[dataclasses.replace(backend(n), promise=p) for n, p in zip("abc", promises, strict=False)],
         twin(inside),
     ]
-    served = [Served(one.id, "x", lacks=lack) for one, lack in zip(backends, lacks, strict=True)]
+    served = [
+        Served(one.id, "x", lacks=lack, closed=closed, released=day)
+        for one, lack, (closed, day) in zip(backends, lacks, checkpoints, strict=True)
+    ]
     made = snapshot(
-        backends=backends, inside=[inside], models=[model("qwen", served)], regions={"asia": [[n] for n in route]}
+        backends=backends,
+        inside=[inside],
+        models=[model("qwen", served, latest=latest)],
+        regions={"asia": [[n] for n in route]},
+        prefer=prefer,
     )
     made = dataclasses.replace(made, tenants={"t": tenant})
     assert proved(made).violations == ()

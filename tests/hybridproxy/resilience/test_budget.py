@@ -184,10 +184,10 @@ def test_hedges_are_a_share_of_the_calls() -> None:
     """At two in a hundred, the fiftieth call has saved one."""
     allowance = Allowance()
     for _ in range(48):
-        allowance.save_hedge(0.02)
+        allowance.called(100.0, 0.02)
     assert not allowance.hedge()
     for _ in range(3):
-        allowance.save_hedge(0.02)
+        allowance.called(100.0, 0.02)
     assert allowance.hedge()
     assert not allowance.hedge()
 
@@ -196,7 +196,7 @@ def test_hedges_that_nobody_needed_are_saved_up_to_a_few() -> None:
     """A quiet month does not pay for a storm."""
     allowance = Allowance()
     for _ in range(1000):
-        allowance.save_hedge(0.5)
+        allowance.called(100.0, 0.5)
     assert sum(allowance.hedge() for _ in range(100)) == HEDGES_SAVED
 
 
@@ -204,14 +204,14 @@ def test_hedges_that_nobody_needed_are_saved_up_to_a_few() -> None:
 
 
 def test_each_tenant_has_its_own() -> None:
-    """One tenant's storm of retries leaves the others theirs; each call is counted for whom it is."""
+    """One tenant's storm of retries leaves the others theirs; a call counts when it is sent, not when it is planned."""
     everybody = Allowances()
     assert taken(everybody.of("shop", 100.0), 100.0, 50) == FLOOR
     assert taken(everybody.of("bank", 100.0), 100.0, 50) == FLOOR
     assert everybody.of("shop", 100.0) is everybody.of("shop", 101.0)
     for _ in range(100):
-        everybody.of("small", 100.0)
-    assert taken(everybody.of("small", 100.0), 100.0, 50) == FLOOR + int(101 * RETRY_SHARE)
+        everybody.of("small", 100.0).called(100.0)
+    assert taken(everybody.of("small", 100.0), 100.0, 50) == FLOOR + int(100 * RETRY_SHARE)
 
 
 @pytest.mark.parametrize(("silence", "known"), [(MONEY_SPAN - 1, 3), (MONEY_SPAN + 1, 2)])

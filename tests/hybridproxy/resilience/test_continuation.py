@@ -1,5 +1,6 @@
 """Tests of which calls may go on with another backend."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -108,6 +109,18 @@ def test_a_completion_is_only_repeated() -> None:
     assert not replayable(completion(logprobs=0))
 
 
+def test_what_only_its_own_dialect_can_say_does_not_go_on() -> None:
+    """Parts are joined in OpenAI's form, so such a call could only go on without what it is bound to."""
+    call = replace(chat(), bound=("parameters.enable_search",))
+    assert not resumable(call)
+    assert not replayable(call)
+
+
+def test_an_answer_that_the_caller_began_does_not_go_on() -> None:
+    """Its beginning is not ours to repeat."""
+    assert not replayable(replace(chat(), begun=True))
+
+
 def test_an_embedding_does_not_go_on() -> None:
     """It does not stream."""
     call = decode_request(Operation.EMBEDDING, b'{"model":"m","input":"a","stream":true}')
@@ -120,3 +133,10 @@ def test_messages_that_nobody_judged_are_no_reason_to_break(messages: Any) -> No
     """A call made elsewhere than in the dialect is judged all the same."""
     body = {"messages": messages}
     assert resumable(Call(Operation.CHAT, "m", True, False, 1, frozenset(), 9, body))
+
+
+def test_what_only_one_dialect_can_say_stays_where_it_is() -> None:
+    """Parts are joined in OpenAI's form, and asked for in it."""
+    bound = replace(chat(), bound=("mcp_servers",))
+    assert not resumable(bound)
+    assert not replayable(bound)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hybridproxy.model.backend import Timeouts
-from hybridproxy.model.fault import Fault
+from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.price import Price
 from hybridproxy.resilience.breaker import Signal
 from hybridproxy.resilience.events import (
@@ -544,3 +544,19 @@ def test_the_timers_are_those_of_the_route() -> None:
     book = book << SetTimer(Timer.COMMIT, 2.5) << StartAttempt(0, 0) >> TimerFired(Timer.COMMIT)
     fault = deadline("commit_within is 2.5 s")
     assert book << CancelAttempt(0) << left(0, fault) << GiveUp(fault)
+
+
+def test_a_target_without_room_is_passed_by_and_the_caller_told_the_shortest_wait() -> None:
+    """What we may send there is used up: the next one is asked, and where none is left it hears when to come again."""
+    long, short = (Fault(FaultKind.LIMITED, retry_after=seconds) for seconds in (40.0, 3.0))
+    assert (
+        begun(3)
+        >> Refused(0, long)
+        << StartAttempt(1, 1)
+        >> Refused(1, short)
+        << StartAttempt(2, 2)
+        >> Refused(2, long)
+        << GiveUp(short)
+    )
+    assert begun(2) >> Refused(0, short) << StartAttempt(1, 1) >> Refused(1) << GiveUp(short)
+    assert begun(2) >> Refused(0, short) << StartAttempt(1, 1) >> Failed(1, BROKEN) << bad(1, BROKEN) << GiveUp(BROKEN)

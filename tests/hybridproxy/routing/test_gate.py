@@ -1,5 +1,6 @@
 """Tests of what policy allows."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridproxy.model.call import Capability, Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.residency import Residency
 from hybridproxy.model.snapshot import Served, Tenant
 from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.provider import Provider, Wire
 from hybridproxy.routing import gate
+from hybridproxy.routing.gate import Manner
 from tests.support.make import BANK, SHOP, backend, call, model, snapshot, sovereign
 
 OPENAI, DASHSCOPE, OPENROUTER = PROVIDERS["openai"], PROVIDERS["dashscope"], PROVIDERS["openrouter"]
@@ -121,7 +125,7 @@ def test_a_tenant_sees_the_models_it_can_reach() -> None:
             {"needs": frozenset(Capability)},
             Served("b", "x", lacks=frozenset({Capability.VISION, Capability.TOOLS})),
             OPENAI,
-            "does not do tools, vision",
+            "does not do tools, vision (messages[].content[].image_url)",
         ),
         (
             {"needs": frozenset({Capability.TOOLS})},
@@ -129,10 +133,10 @@ def test_a_tenant_sees_the_models_it_can_reach() -> None:
             OPENAI,
             None,
         ),
-        ({"choices": 2}, PLAIN, OPENROUTER, "gives at most 1 answers to a call, 2 are asked for"),
-        ({"choices": 5}, PLAIN, DASHSCOPE, "gives at most 4 answers to a call, 5 are asked for"),
+        ({"choices": 2}, PLAIN, OPENROUTER, "gives at most 1 answers to a call, 2 are asked for (n)"),
+        ({"choices": 5}, PLAIN, DASHSCOPE, "gives at most 4 answers to a call, 5 are asked for (n)"),
         ({"choices": 4}, PLAIN, DASHSCOPE, None),
-        ({"stream": False}, Served("b", "x", streams_only=True), OPENAI, "answers only as a stream"),
+        ({"stream": False}, Served("b", "x", streams_only=True), OPENAI, None),
         ({"stream": True}, Served("b", "x", streams_only=True), OPENAI, None),
         ({"text": "a" * 9000}, PLAIN, OPENAI, None),
         ({"text": "a" * 900}, Served("b", "x", context=1000), OPENAI, None),
@@ -150,3 +154,74 @@ def test_a_backend_is_dropped_with_the_first_reason_that_speaks(
 ) -> None:
     """What a call needs against what this backend's model can; a window only when it is clearly too small."""
     assert gate.allows(call(**made), model("qwen", [served]), served, provider) == reason
+
+
+def test_a_call_that_would_lose_its_meaning_goes_elsewhere() -> None:
+    """The reason names the field, and what would be missing; of other calls than chats nothing is known."""
+    groq = PROVIDERS["groq"]
+    chat = replace(call(), body={"messages": [{"role": "user", "name": "ann"}]})
+    served = Served("b", "x")
+    assert gate.allows(chat, model("qwen", [served]), served, groq) == (
+        "does not take messages[].name: it would not be told who speaks"
+    )
+    assert gate.allows(call(), model("qwen", [served]), served, groq) is None
+    other = replace(PROVIDERS["openai"], refuses={"logprobs": "x"})
+    assert gate.allows(
+        replace(call(), operation=Operation.COMPLETION, body={"prompt": "a", "logprobs": 1}),
+        model("qwen", [served]), served, other,
+    ) is None  # fmt: skip
+
+
+MESSAGES = {Dialect.ANTHROPIC: Wire({Operation.CHAT: "/messages"})}
+
+
+@pytest.mark.parametrize(
+    ("provider", "plain", "reason"),
+    [
+        (replace(OPENAI, wires=MESSAGES), False, None),
+        (replace(OPENAI, wires=MESSAGES), True, "is not spoken to in anthropic, which alone has container"),
+        (OPENAI, False, "is not spoken to in anthropic, which alone has container"),
+    ],
+)
+def test_what_only_the_callers_dialect_can_say_binds_a_call_to_backends_that_speak_it(
+    provider: Provider, plain: bool, reason: str | None
+) -> None:
+    """Pins are said in OpenAI's dialect, so who is pinned is not spoken to in another."""
+    bound = replace(call(), dialect=Dialect.ANTHROPIC, bound=("container",))
+    assert gate.allows(bound, model("qwen", [PLAIN]), PLAIN, provider, Manner(plain=plain)) == reason
+
+
+def test_what_an_account_keeps_is_named_only_where_its_tenants_share_it() -> None:
+    """An id may be another tenant's: the account knows none of them."""
+    chat = replace(call(), kept="file_id")
+    reason = "file_id would name what its account keeps, whoever's it is: shares_kept of the backend allows that"
+    assert gate.allows(chat, model("qwen", [PLAIN]), PLAIN, OPENAI) == reason
+    assert gate.allows(chat, model("qwen", [PLAIN]), PLAIN, OPENAI, Manner(shares=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "native", "continues", "reason"),
+    [
+        (OPENAI, None, True, None),
+        (OPENAI, None, False, "does not go on from the beginning of an answer (messages)"),
+        (replace(OPENAI, wires=MESSAGES), {}, False, None),
+        (OPENAI, {}, False, "does not go on from the beginning of an answer (messages)"),
+    ],
+)
+def test_an_answer_that_the_caller_began_goes_to_who_goes_on_with_it(
+    provider: Provider, native: Any, continues: bool, reason: str | None
+) -> None:
+    """By its own continuation, or because the caller's own words reach it; the others would take it for a turn."""
+    begun = replace(
+        call(), dialect=Dialect.ANTHROPIC if native is not None else Dialect.OPENAI, native=native, begun=True
+    )
+    assert gate.allows(begun, model("qwen", [PLAIN]), PLAIN, provider, Manner(continues=continues)) == reason
+
+
+def test_what_only_the_callers_dialect_can_say_is_not_put_together_out_of_a_stream() -> None:
+    """A model that only streams can serve it as a stream alone."""
+    served, provider = Served("b", "x", streams_only=True), replace(OPENAI, wires=MESSAGES)
+    bound = replace(call(stream=False), dialect=Dialect.ANTHROPIC, bound=("container",))
+    reason = gate.allows(bound, model("qwen", [served]), served, provider)
+    assert reason == "answers only as a stream, out of which container cannot be put together"
+    assert gate.allows(replace(bound, stream=True), model("qwen", [served]), served, provider) is None

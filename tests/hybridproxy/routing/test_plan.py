@@ -1,5 +1,6 @@
 """Tests of the one decision everything else follows."""
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
@@ -23,10 +24,11 @@ from hybridproxy.model.health import (
     credential_key,
     region_key,
 )
-from hybridproxy.model.load import Loads, Reading
+from hybridproxy.model.load import Loads, Pace, Reading
 from hybridproxy.model.plan import Plan, Refusal, RefusalKind
+from hybridproxy.model.price import price
 from hybridproxy.model.residency import Residency
-from hybridproxy.model.snapshot import Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import Prefer, Served, Snapshot, Tenant
 from hybridproxy.providers import PROVIDERS
 from hybridproxy.routing import gate
 from hybridproxy.routing.plan import plan, plan_sovereign
@@ -327,14 +329,14 @@ def test_an_input_that_fits_nowhere_is_told_as_such() -> None:
 
 
 def test_when_the_reasons_differ_no_backend_is_allowed() -> None:
-    """One window too small and one that cannot stream: neither alone explains it, so all reasons are told."""
-    served = [Served("a", "qwen", context=1000), Served("b", "qwen", streams_only=True)]
+    """One window too small and one that has no eyes: neither alone explains it, so all reasons are told."""
+    served = [Served("a", "qwen", context=1000), Served("b", "qwen", lacks=frozenset({Capability.VISION}))]
     config = snapshot(backends=TRIO, models=[model("qwen", served)], regions=ASIA)
-    refusal = ask(config, text="x" * 20_000, stream=False)
+    refusal = ask(config, text="x" * 20_000, needs=frozenset({Capability.VISION}))
     assert isinstance(refusal, Refusal)
     assert refusal.kind is RefusalKind.NO_BACKEND_ALLOWED
     assert "a: input too long" in refusal.message
-    assert "b: answers only as a stream" in refusal.message
+    assert "b: does not do vision" in refusal.message
 
 
 def test_a_model_that_nobody_serves_is_refused_without_a_reason_to_give() -> None:
@@ -548,3 +550,39 @@ def test_loads_only_order_within_a_backend(
         assert target.credential in backend_of.credentials
         assert all(stands(health, key) for key in (target.health_key, *target.around))
     assert len({target.health_key for target in busy.targets}) == len(busy.targets)
+
+
+def test_a_route_may_prefer_the_cheapest_and_health_still_removes() -> None:
+    """Dear, cheap, cheaper: the last is first, and when it is out the next; nobody who was not allowed comes in."""
+    made = snapshot(
+        backends=[backend(name) for name in ("a", "b", "c", "d")],
+        models=[
+            model(
+                "qwen", [Served(name, "q", price=price(usd, usd)) for name, usd in zip("abc", (3, 2, 1), strict=True)]
+            )
+        ],
+        regions={"asia": [["a", "b"], ["c"], ["d"]]},
+        prefer=(Prefer.PRICE,),
+    )
+    chosen = plan(call(), caller(), made, {}, 0.0, random.Random(1))
+    assert isinstance(chosen, Plan)
+    assert [target.backend.id for target in chosen.targets] == ["c", "b", "a"]
+    assert [(c.backend, c.kept) for c in chosen.candidates] == [("c", True), ("b", True), ("a", True), ("d", False)]
+    out = {backend_key("c"): Ban(math.inf, "drained")}
+    left = plan(call(), caller(), made, out, 0.0, random.Random(1))
+    assert isinstance(left, Plan)
+    assert [target.backend.id for target in left.targets] == ["b", "a"]
+
+
+def test_a_route_may_prefer_who_answers_soonest() -> None:
+    """By the times this process has measured."""
+    made = snapshot(
+        backends=[backend("a"), backend("b")],
+        models=[model("qwen", {"a": "q", "b": "q"})],
+        regions={"asia": [["a"], ["b"]]},
+        prefer=(Prefer.LATENCY,),
+    )
+    loads = Loads({}, {}, {("a", "q"): Pace(2.0, 5, 0.0), ("b", "q"): Pace(0.5, 5, 0.0)})
+    chosen = plan(call(), caller(), made, {}, 0.0, random.Random(1), loads)
+    assert isinstance(chosen, Plan)
+    assert [target.backend.id for target in chosen.targets] == ["b", "a"]

@@ -4,7 +4,7 @@ import pytest
 
 from hybridproxy.model.health import backend_key, credential_key, region_key
 from hybridproxy.routing.plan import plan
-from hybridproxy.routing.targets import is_known, keys_of, other_keys, target_keys
+from hybridproxy.routing.targets import is_known, keys_of, other_keys, served_as, target_keys
 from tests.support.make import backend, call, caller, model, snapshot
 
 
@@ -70,3 +70,10 @@ def test_what_is_no_longer_configured_is_not_known(key: tuple[str, ...], known: 
         backends=[backend("a")], models=[model("x", {"a": "q"}), model("free/*", {"a": "free-*"})], regions={}
     )
     assert is_known(made, key) is known
+
+
+def test_how_a_backend_serves_what_it_calls_by_a_name() -> None:
+    """A model of that very name goes before a pattern that fits it."""
+    made = snapshot(backends=[backend("a")], models=[model("all/*", {"a": "q*"}), model("x", {"a": "q7"})], regions={})
+    found = {name: served_as(made, "a", name) for name in ("q7", "q8", "o")}
+    assert {name: served and served.name for name, served in found.items()} == {"q7": "q7", "q8": "q*", "o": None}

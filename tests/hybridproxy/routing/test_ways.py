@@ -1,6 +1,7 @@
 """Tests of what policy leaves of the configuration for one kind of caller."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from hybridproxy.model.backend import TimeoutOverrides, Timeouts
 from hybridproxy.model.plan import Refusal, RefusalKind
 from hybridproxy.model.price import price
 from hybridproxy.model.residency import Promise, Residency
-from hybridproxy.model.snapshot import Served, Snapshot, Tenant
+from hybridproxy.model.snapshot import Prefer, Served, Snapshot, Tenant
 from hybridproxy.routing.ways import MAX_LISTED, MAX_MEMO, Ways, general_ways, sovereign_ways
 from tests.support.make import BANK, CHINA, NOWHERE, SHOP, backend, caller, model, snapshot, sovereign
 
@@ -249,3 +250,115 @@ def test_endpoints_have_places_where_there_is_a_choice() -> None:
     assert (one.places, one.targets[0][0][2].place) == ((), None)
     assert [place.key for place in two.places] == [row[0][2].place for row in two.targets]
     assert two.targets[1][0][2].place == ("b", "10.0.3.2:8000")
+
+
+LATEST = model(
+    "max-latest",
+    [
+        Served("a", "A/qwen3.7-max", released="2026-05-21", closed=True),
+        Served("b", "qwen3.8-max", released="2026-08-03"),
+        Served("c", "qwen3.8-max", released="2026-08-03", official=True),
+        Served("vpc", "mine"),
+    ],
+    latest="qwen-max",
+)
+
+
+def latest(regions: dict[str, list[list[str]]], tenant: Tenant = SHOP, *prefer: Prefer) -> Ways:  # type: ignore[type-arg]
+    """The ways of a call by a logical name."""
+    promises = {"a": Promise(compute=frozenset({"US"})), "b": Promise(compute=frozenset({"US"}))}
+    made = snapshot(
+        backends=[dataclasses.replace(one, promise=promises.get(one.id, one.promise)) for one in (A, B, C, VPC)],
+        inside=[sovereign("vpc")],
+        models=[LATEST],
+        regions=regions,
+        prefer=prefer or (Prefer.ORDER,),
+    )
+    resolve: Any = sovereign_ways if tenant is BANK else general_ways
+    ways = resolve(made, caller(tenant), "max-latest")
+    assert isinstance(ways, Ways)
+    return ways
+
+
+def firsts(ways: Ways) -> list[list[str]]:  # type: ignore[type-arg]
+    """The groups in their order."""
+    return [[way.kept.backend for way in group] for group in ways.groups]
+
+
+def test_a_logical_name_leads_to_the_freshest_that_the_caller_may_use() -> None:
+    """Whatever the route's order: first the maker's own API, then who has the same, then what is older or unknown."""
+    ways = latest({"asia": [["vpc", "a"], ["b"], ["c"]]})
+    assert firsts(ways) == [["c"], ["b"], ["a"], ["vpc"]]
+    assert ways.prefer == ()
+    assert ways.groups[0][0].kept.reason == "region asia; qwen3.8-max of 2026-08-03 is its freshest qwen-max"
+    assert ways.groups[-1][0].kept.reason == "region asia; mine of a day that is not known is its freshest qwen-max"
+
+
+def test_who_may_use_less_gets_the_freshest_of_that() -> None:
+    """A tenant without the newest gets the next, by the same name; a sovereign one what the VPC has."""
+    narrow = Tenant("t", "default", backends=frozenset({"a", "vpc"}))
+    assert firsts(latest({"asia": [["vpc"], ["a"], ["b"], ["c"]]}, narrow)) == [["a"], ["vpc"]]
+    assert firsts(latest({"asia": [["a"]]}, BANK)) == [["vpc"]]
+
+
+def test_those_that_are_equally_fresh_stay_a_weighted_group() -> None:
+    """Freshness splits a group; it does not order what is the same."""
+    same = model(
+        "latest", [Served("a", "x", released="2026-01-01"), Served("b", "y", released="2026-01-01")], latest="x"
+    )
+    made = snapshot(backends=[A, B], models=[same], regions={"asia": [["a", "b"]]})
+    ways = general_ways(made, caller(), "latest")
+    assert isinstance(ways, Ways)
+    assert firsts(ways) == [["a", "b"]]
+
+
+def test_closed_weights_at_a_host_meet_no_demand_unless_somebody_vouches_for_them() -> None:
+    """The host may pass the call on to the maker, and nobody wrote the model into the file for that backend."""
+    tenant = Tenant("t", "default", Residency(compute=frozenset({"US"})))
+    ways = latest({"asia": [["a"], ["b"]]}, tenant)
+    assert firsts(ways) == [["b"]]
+    assert (
+        reasons(ways)["a"] == "may have A/qwen3.7-max computed by its maker; write it into served_by to vouch for that"
+    )
+
+
+def test_what_a_route_prefers_is_left_to_the_call_where_it_depends_on_it() -> None:
+    """Freshness alone is worked out once; price and latency are not, and a logical name asks for freshness first."""
+    regions = {"asia": [["a"], ["b"], ["c"]]}
+    assert firsts(latest(regions, SHOP, Prefer.FRESH)) == [["c"], ["b"], ["a"]]
+    ways = latest(regions, SHOP, Prefer.PRICE, Prefer.ORDER)
+    assert (firsts(ways), ways.prefer) == ([["a"], ["b"], ["c"]], (Prefer.FRESH, Prefer.PRICE))
+    assert ways.groups[0][0].kept.reason.startswith("region asia by price, order; ")
+
+
+def test_a_way_knows_what_it_is_ranked_by() -> None:
+    """Its price, the day of its checkpoint, and what its times are kept under."""
+    served = Served("a", "q", price=price(1, 2), released="2026-08-03", official=True)
+    made = snapshot(backends=[A], models=[model("qwen", [served])], regions={"asia": [["a"]]})
+    ways = general_ways(made, caller(), "qwen")
+    assert isinstance(ways, Ways)
+    way = ways.groups[0][0]
+    assert (way.price, way.fresh, way.pace_key) == (price(1, 2), 20260803, ("a", "q"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "site", "name", "goes_on"),
+    [
+        ("dashscope", "singapore", "qwen-turbo", True),
+        ("dashscope", "beijing", "qwen-turbo", False),
+        ("vllm", "", "Qwen/Qwen3-4B-Thinking-2507", False),
+        ("deepseek", "", "deepseek-v4-flash", False),
+        ("deepseek", "beta", "deepseek-v4-flash", True),
+        ("together", "", "qwen", False),
+    ],
+)
+def test_an_answer_goes_on_where_provider_site_and_model_do_it(
+    provider: str, site: str, name: str, goes_on: bool
+) -> None:
+    """One of them is enough to stand against it."""
+    one = dataclasses.replace(backend("a", provider=provider), site=site)
+    ways = general_ways(
+        snapshot(backends=[one], models=[model("qwen", {"a": name})], regions={"asia": [["a"]]}), caller(), "qwen"
+    )
+    assert isinstance(ways, Ways)
+    assert ways.groups[0][0].targets[0][0][2].continues is goes_on

@@ -58,7 +58,7 @@ def test_the_last_user_message_is_repeated() -> None:
         {"role": "user", "content": parts},
         {"role": "assistant", "content": "y"},
     ]
-    assert "".join(answered(messages=messages).pieces) == "Hello from sim (m). You said: see this"
+    assert "".join(answered(messages=messages).pieces) == "Hello from sim (m). You said: see this (images: 1)"
     assert "".join(answered(prompt=["one", "two"]).pieces).endswith("one two")
 
 
@@ -77,6 +77,47 @@ def test_tools_are_called_until_they_have_answered() -> None:
     assert answered(tools=[TOOL], tool_choice="none").tool is None
     told = [{"role": "user", "content": "x"}, {"role": "tool", "tool_call_id": "1", "content": "y"}]
     assert answered(tools=[TOOL], messages=told).finish_reason == "stop"
+
+
+def test_several_tools_at_once() -> None:
+    """As many as the settings say, unless the caller names one or wants no parallel calls; a limit cuts them."""
+    other = {"type": "function", "function": {"name": "u", "parameters": {"properties": {"long": {}}}}}
+    said = Said("sim", tool_calls=3)
+    assert [name for name, _ in answered(said=said, tools=[TOOL, other]).tools] == ["t", "u", "t"]
+    assert answered(said=said, tools=[TOOL, other], max_tokens=1).tools == (("t", 0),)
+    assert len(answered(said=said, tools=[TOOL, other], parallel_tool_calls=False).tools) == 1
+    named = {"type": "function", "function": {"name": "u"}}
+    assert len(answered(said=said, tools=[TOOL, other], tool_choice=named).tools) == 1
+    assert answered(said=said, tools=[TOOL], tool_choice={"type": "function", "function": {"name": "?"}}).tools == ()
+
+
+def test_a_stop_sequence_ends_the_text() -> None:
+    """Before the first of them that comes; the answer knows which it was, unless a limit came first."""
+    said = Said("sim", text="one two three")
+    stopped = answered(said=said, stop=["three", " two", "", 7])
+    assert ("".join(stopped.pieces), stopped.stopped_by, stopped.finish_reason) == ("one", " two", "stop")
+    assert "".join(answered(said=said, stop="w").pieces) == "one t"
+    assert answered(said=said, stop="four").stopped_by is None
+    assert answered(said=said, stop="three", max_tokens=1).stopped_by is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({}, None),
+        ({"logprobs": False, "top_logprobs": 3}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 3}, 3),
+        ({"logprobs": True, "top_logprobs": "x"}, 0),
+        ({"logprobs": 5}, 5),
+        ({"logprobs": 500}, 20),
+        ({"logprobs": "x"}, None),
+        ({"logprobs": True, "tools": [TOOL]}, None),
+    ],
+)
+def test_how_many_probabilities_are_asked_for(fields: dict[str, Any], count: int | None) -> None:
+    """A pair of fields, or one number; arguments of tools have none."""
+    assert answered(**fields).logprobs == count
 
 
 def test_json_where_json_is_asked_for() -> None:

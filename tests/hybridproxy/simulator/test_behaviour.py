@@ -58,7 +58,7 @@ def test_every_fault_can_be_set(kind: str) -> None:
         ({"fault": {"kind": "explode"}}, "fault.kind: expected one of status, named"),
         ({"fault": {"kind": "status"}}, "'status' needs it"),
         ({"fault": {"kind": "gzip", "status": 1}}, "unknown field 'status'"),
-        ({"fault": {"kind": "named", "name": "x"}}, "expected a named error, one of dashscope."),
+        ({"fault": {"kind": "named", "name": "x"}}, "expected a named error, one of anthropic."),
         ({"fault": {"kind": "status", "status": 500, "headers": {"a": "b\r\nc: d"}}}, "expected printable ASCII"),
         ({"fault": {"kind": "status", "status": 500, "headers": {"a b": "c"}}}, "expected header names"),
         ({"fault": {"kind": "refuse", "when": "accept"}}, "give times or for_ms"),

@@ -172,7 +172,7 @@ async def test_a_client_that_leaves_a_silent_call(start: Start, fault: object) -
     simulator = await start(latency_ms=60_000 if fault is None else 0, fault=fault)
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, HELLO, headers=""))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while simulator.upstream.switch.struck < (fault is not None) or not simulator.upstream.journal.entries:
             await asyncio.sleep(0)
     assert simulator.upstream.journal.in_flight == 1
@@ -187,7 +187,7 @@ async def test_a_client_that_leaves_within_its_own_request(start: Start) -> None
     simulator = await start()
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, HELLO)[:-5])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not simulator.upstream.journal.entries:
             await asyncio.sleep(0)
     writer.close()

@@ -98,7 +98,7 @@ async def test_the_state(start: Start, http: aiohttp.ClientSession) -> None:
         async with http.get(f"{simulator.url}/_sim/state") as answer:
             return await answer.json()
 
-    async with asyncio.timeout(10), aiohttp.ClientSession() as other:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as other:
         call = asyncio.ensure_future(other.post(f"{simulator.base_url}/chat/completions", json=body, headers=headers))
         while (shown := await state())["in_flight"] == 0:
             pass

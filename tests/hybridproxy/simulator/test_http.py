@@ -99,7 +99,7 @@ async def test_what_is_not_http_is_refused(start: Start, data: bytes, status: in
     simulator = await start()
     reader, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(data)
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 30)
     assert line.startswith(b"HTTP/1.1 %d " % status)
     await read_all(reader)
     writer.transport.abort()
@@ -121,7 +121,7 @@ async def test_a_slow_reader_is_waited_for(start: Start) -> None:
     writer.write(request(simulator, STREAM))
     await reader.readline()
     entry = simulator.upstream.journal.entries[-1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         seen = -1
         while entry.pieces_sent != seen:
             seen = entry.pieces_sent

@@ -76,7 +76,7 @@ def test_forgetting() -> None:
         ("vllm", {"kind": "cut", "after_pieces": 3}, False, 2 * PROMPT + 8 * PIECE),
         ("vllm", {"kind": "truncate_json"}, True, 2 * PROMPT + 1 * PIECE),
         ("vllm", {"kind": "in_band_error", "after_pieces": 2}, True, 2 * PROMPT + 2 * PIECE),
-        ("vllm", {"kind": "in_band_error"}, False, 2 * PROMPT),
+        ("vllm", {"kind": "in_band_error"}, False, 0),
         ("vllm", {"kind": "no_finish"}, True, 2 * PROMPT + 8 * PIECE),
         ("vllm", {"kind": "garbage", "how": "bytes"}, True, 2 * PROMPT),
         ("vllm", {"kind": "informational"}, True, 2 * PROMPT + 8 * PIECE),
@@ -106,7 +106,7 @@ async def test_a_stall_is_billed(start: Start, before_head: bool, pieces: int) -
     simulator = await start(fault={"kind": "stall", "before_head": before_head, "after_pieces": pieces})
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, STREAM))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not simulator.upstream.switch.struck or simulator.upstream.journal.entries[0].pieces_sent < pieces:
             await asyncio.sleep(0.001)
     assert simulator.upstream.journal.entries[0].billed == 2 * PROMPT + pieces * PIECE
@@ -124,7 +124,7 @@ async def test_what_costs_nothing(start: Start) -> None:
     await get(simulator, "/models")
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, HELLO)[:-5])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(simulator.upstream.journal.entries) < 4:
             await asyncio.sleep(0.001)
     writer.close()

@@ -110,7 +110,7 @@ async def program(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Pro
     process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     try:
-        lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode().split() for _ in arguments]
+        lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().split() for _ in arguments]
         assert all(line[0] == "ready" for line in lines)
         yield process, {line[1]: line[2] for line in lines}
     finally:
@@ -133,7 +133,7 @@ async def test_the_program(number: signal.Signals) -> None:
         got = await raw(urls["us-a"], STREAM)
         assert (got.text, got.ended, got.whole) == ("Hello from", "reset", False)
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def raw(url: str, body: object) -> Got:
@@ -155,7 +155,7 @@ async def test_a_taken_port_stops_the_program(start: Start) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND, f"vllm:{port}", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in errors.decode()
 
@@ -191,6 +191,12 @@ def test_it_imports_nothing_of_the_proxy() -> None:
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert (done.stdout.strip(), done.stderr) == ("", "")

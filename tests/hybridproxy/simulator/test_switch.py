@@ -73,3 +73,17 @@ def test_other_settings_do_not_restart_a_fault() -> None:
     assert not strikes(made)
     made.set(parse_behaviour({"fault": {"kind": "cut", "times": 1}}, made.behaviour), 0)
     assert strikes(made)
+
+
+def test_the_first_of_several_faults_that_strikes_befalls_the_call() -> None:
+    """Each counts for itself, and goes on counting when others are changed."""
+    made = Switch()
+    cut = {"kind": "cut", "only_stream": True, "times": 1}
+    first = parse_behaviour({"fault": {"kind": "status", "status": 500, "only_model": "x"}, "faults": [cut]})
+    made.set(first, 0)
+    kinds = [made.after_body(0, "k", model, stream=stream) for model, stream in (("m", True), ("m", True), ("x", True))]
+    assert [fault and fault.kind for fault in kinds] == ["cut", None, "status"]
+    assert made.struck == 2
+    made.set(parse_behaviour({"fault": None}, first), 0)
+    assert made.struck == 1
+    assert made.after_body(0, "k", "x", stream=True) is None

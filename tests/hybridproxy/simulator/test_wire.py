@@ -5,11 +5,12 @@ import struct
 
 import pytest
 
+from hybridproxy.simulator.rows import PROVIDERS
 from tests.hybridproxy.simulator.client import HELLO, STREAM, TEXT, JsonDict, ask, get
 from tests.hybridproxy.simulator.conftest import Start
 
+OPENAI_FORM = [name for name, row in PROVIDERS.items() if not row.native and not row.anthropic]
 WITH_USAGE = STREAM | {"stream_options": {"include_usage": True}}
-PROVIDERS = ("dashscope", "together", "openrouter", "vllm", "sglang", "tensorrt-llm", "openai")
 WORDS = {"prompt_tokens": 2, "completion_tokens": 8, "total_tokens": 10}
 WEATHER = {
     "type": "function",
@@ -18,9 +19,10 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}},
     },
 }
+TIME = {"name": "time", "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}}
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", OPENAI_FORM)
 async def test_a_whole_answer(start: Start, provider: str) -> None:
     """Every provider answers a chat call with a text, a finish reason and the tokens counted."""
     got = await ask(await start(provider))
@@ -31,7 +33,7 @@ async def test_a_whole_answer(start: Start, provider: str) -> None:
     assert WORDS.items() <= got.json["usage"].items()
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", OPENAI_FORM)
 async def test_a_stream_says_the_same(start: Start, provider: str) -> None:
     """A stream adds up to the whole answer, one event a chunk, and ends with a finish, `[DONE]` and a last chunk."""
     got = await ask(await start(provider), STREAM)
@@ -200,6 +202,43 @@ async def test_a_tool_call_in_a_whole_answer(start: Start) -> None:
     assert call["function"] == {"name": "weather", "arguments": '{"city":"example for weather","days":1}'}
 
 
+async def test_parallel_tool_calls(start: Start) -> None:
+    """Each call has an index, an id and a name of its own, and its arguments come in pieces."""
+    simulator = await start("openai")
+    simulator.behave({"tool_calls": 2})
+    asked = {"tools": [WEATHER, {"type": "function", "function": TIME}]}
+    whole = (await ask(simulator, HELLO | asked)).json["choices"][0]["message"]["tool_calls"]
+    assert [call["function"]["name"] for call in whole] == ["weather", "time"]
+    assert len({call["id"] for call in whole}) == 2
+    deltas = [
+        call
+        for event in (await ask(simulator, STREAM | asked)).events
+        for choice in event["choices"]
+        for call in choice["delta"].get("tool_calls", [])
+    ]
+    for place, call in enumerate(whole):
+        own = [delta for delta in deltas if delta["index"] == place]
+        assert "".join(delta["function"]["arguments"] for delta in own) == call["function"]["arguments"]
+        assert [delta["function"].get("name") for delta in own] == [call["function"]["name"]] + [None] * (len(own) - 1)
+        assert len(own) > 3
+
+
+async def test_probabilities(start: Start) -> None:
+    """OpenAI's are one entry a token, in each chunk and in a whole answer; Together's are lists or one number."""
+    simulator = await start("openai")
+    asked = {"logprobs": True, "top_logprobs": 2}
+    whole = (await ask(simulator, HELLO | asked)).json["choices"][0]["logprobs"]["content"]
+    assert "".join(entry["token"] for entry in whole) == TEXT.format("openai")
+    assert all(len(entry["top_logprobs"]) == 2 and entry["logprob"] <= 0 for entry in whole)
+    choices = [choice for event in (await ask(simulator, STREAM | asked)).events for choice in event["choices"]]
+    assert [entry for choice in choices for entry in (choice["logprobs"] or {"content": []})["content"]] == whole
+    simulator = await start("together")
+    flat = (await ask(simulator, HELLO | {"logprobs": 1})).json["choices"][0]["logprobs"]
+    assert "".join(flat["tokens"]) == TEXT.format("together")
+    choices = [c for event in (await ask(simulator, STREAM | {"logprobs": 1})).events for c in event["choices"]]
+    assert [c["logprobs"] for c in choices if c["logprobs"] is not None] == flat["token_logprobs"]
+
+
 async def test_lists_of_models(start: Start) -> None:
     """In its list vLLM tells max_model_len, OpenRouter prices as texts, and Together answers with a bare array."""
     vllm = (await get(await start("vllm"), "/models")).json
@@ -221,7 +260,7 @@ async def test_vllms_open_paths(start: Start) -> None:
     assert (refused.status, refused.json) == (401, {"error": "Unauthorized"})
 
 
-@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "tensorrt-llm"])
+@pytest.mark.parametrize("provider", ["dashscope", "together", "openrouter", "vllm", "sglang", "openai"])
 @pytest.mark.parametrize("key", [None, "bad-key"])
 async def test_a_missing_or_bad_key(start: Start, provider: str, key: str | None) -> None:
     """Without a key, or with a bad one, every provider answers 401 in its own shape."""
@@ -238,3 +277,35 @@ async def test_a_missing_or_bad_key(start: Start, provider: str, key: str | None
 async def test_dashscope_has_no_text_completions(start: Start) -> None:
     """What a provider does not offer is not found."""
     assert (await ask(await start("dashscope"), {"model": "m", "prompt": "x"}, "/completions")).status == 404
+
+
+async def test_keys_are_shown_in_other_ways(start: Start) -> None:
+    """Portkey has a header of its own beside Bearer; AWS's signature has the name of its pair."""
+    plain = "x-portkey-api-key: key\r\nconnection: close\r\n"
+    assert (await ask(await start("portkey"), key=None, headers=plain)).status == 200
+    assert (await ask(await start("groq"), key=None, headers=plain)).status == 401
+    signed = (
+        "authorization: AWS4-HMAC-SHA256 Credential=AKIA1/day/us-east-1/bedrock/aws4_request\r\nconnection: close\r\n"
+    )
+    assert (await ask(await start("bedrock"), key=None, headers=signed)).status == 200
+    assert (await ask(await start("groq"), key=None, headers=signed)).status == 401
+    assert (await ask(await start("bedrock"), key=None, headers=signed.replace("AKIA1", ""))).status == 403
+
+
+async def test_what_is_odd_about_some(start: Start) -> None:
+    """DeepSeek's empty lines, Gemini's list of one error and its whole calls of tools, Groq's text of an error."""
+    got = await ask(await start("deepseek"))
+    assert got.rest.startswith(b"\n\n\n{")
+    assert got.json["usage"]["prompt_cache_hit_tokens"] == 0
+    gemini = await start("gemini")
+    asked = STREAM | {"tools": [WEATHER]}
+    events = (await ask(gemini, asked)).events
+    (call,) = [
+        call for event in events for choice in event["choices"] for call in choice["delta"].get("tool_calls", ())
+    ]
+    assert (call["id"], "index" in call) == ("", False)
+    assert [choice["finish_reason"] for event in events for choice in event["choices"]][-1] == "stop"
+    gemini.behave({"fault": {"kind": "status", "status": 429}})
+    assert isinstance((await ask(gemini)).json, list)
+    groq = await start("groq", fault={"kind": "in_band_error", "after_pieces": 1})
+    assert (await ask(groq, STREAM)).events[-1]["x_groq"]["error"] == "over capacity"

@@ -117,7 +117,7 @@ class Fleet:
                 await worker.task
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> float:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
     """Wait for something; return how long it took."""
     loop = asyncio.get_running_loop()
     started = loop.time()

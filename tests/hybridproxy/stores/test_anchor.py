@@ -47,7 +47,7 @@ class Sink:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what another task brings about."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -175,7 +175,7 @@ async def test_a_delivery_that_was_given_up_may_end_when_it_likes(
 ) -> None:
     """A mount that hangs keeps its thread, and nobody else."""
     go = threading.Event()
-    monkeypatch.setattr(module, "append_to", lambda *_: go.wait(5))
+    monkeypatch.setattr(module, "append_to", lambda *_: go.wait(30))
     monkeypatch.setattr(module, "DELIVERY", 0.01)
     log = Events()
     anchor = Anchor(FileSink(tmp_path / "heads"), log)

@@ -35,7 +35,7 @@ class Disk(Segments):
         self.breaks = False
 
     def write(self, data: bytes, *, name: str | None, sync: bool) -> float:
-        self.go.wait(5)
+        self.go.wait(30)
         self.writes += 1
         if self.error is not None:
             self.usable = self.usable and not self.breaks
@@ -76,7 +76,7 @@ class Setup:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what a thread brings about."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

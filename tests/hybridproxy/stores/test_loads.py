@@ -1,7 +1,7 @@
 """Tests of what a process knows of the load of endpoints."""
 
-from hybridproxy.model.load import NO_LOADS, Reading
-from hybridproxy.stores.loads import MemoryLoads
+from hybridproxy.model.load import NO_LOADS, Pace, Reading
+from hybridproxy.stores.loads import MAX_PACES, MemoryLoads
 
 HERE, THERE = ("vpc", "10.0.3.1:8000"), ("vpc", "10.0.3.2:8000")
 
@@ -39,3 +39,14 @@ def test_an_engine_that_is_no_longer_asked_is_forgotten() -> None:
     assert list(loads.view.readings) == [THERE]
     loads.ended(HERE)
     assert loads.view.ours == {}
+
+
+def test_times_to_the_first_output_are_kept_by_backend_and_model() -> None:
+    """Smoothed; and more of them than can be are all learnt anew."""
+    loads = MemoryLoads()
+    loads.spoke(("a", "qwen"), 1.0, 10.0)
+    loads.spoke(("a", "qwen"), 2.0, 11.0)
+    assert loads.view.paces == {("a", "qwen"): Pace(1.2, 2, 11.0)}
+    for n in range(MAX_PACES):
+        loads.spoke(("a", f"qwen-{n}"), 1.0, 12.0)
+    assert len(loads.view.paces) == 1

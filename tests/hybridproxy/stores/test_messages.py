@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hybridproxy.model.health import backend_key
 from hybridproxy.resilience.breaker import MAX_COOL_OFF, Phase, Rules
+from hybridproxy.resilience.shares import LARGEST
 from hybridproxy.stores.marks import MAX_REASON, Mark, MarkKind
 from hybridproxy.stores.messages import (
     KINDS,
@@ -17,6 +18,7 @@ from hybridproxy.stores.messages import (
     MAX_SHARED,
     PoisonedError,
     Reply,
+    SharedLimits,
     Verdicts,
     digest,
     mark_id,
@@ -29,6 +31,13 @@ from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, 
 from tests.support.redis_servers import RedisServer
 
 NAME = "0123456789abcdef"
+SHARES: dict[str, object] = {
+    "generation": 1_800_000_000_000,
+    "known": 3,
+    "junk": 0,
+    "limits": {NAME: "9007199254740991 50 40 0 4503599627370496"},
+    "full": f"{NAME} {NAME[::-1]}",
+}
 GOOD = {
     "now": 1_800_000_000_000,
     "live": 2,
@@ -38,6 +47,7 @@ GOOD = {
     "marks": {f"{NAME} D": [1_800_000_000_000, 1_800_000_001_500, "off for %C3%BC"]},
     "granted": {NAME: 1_800_000_000_001},
     "renewed": {NAME: 1},
+    "shares": SHARES,
 }
 BAD_NUMBERS: list[object] = [-1, 1.5, MAX_NUMBER, True, None, "7", [], {}]
 
@@ -53,7 +63,17 @@ def test_an_answer_is_read() -> None:
         marks={f"{NAME} D": (1_800_000_000_000, 1_800_000_001.5, "off for ü")},
         granted={NAME: 1_800_000_000_001},
         renewed=frozenset({NAME}),
+        shares=SharedLimits(
+            1_800_000_000_000, 3, 0, {NAME: (LARGEST, 50, 40, 0, LARGEST)}, frozenset({NAME, NAME[::-1]})
+        ),
     )
+
+
+def test_limits_may_be_left_out_and_may_be_unusable() -> None:
+    """Neither spoils the rest."""
+    assert parse(orjson.dumps(GOOD | {"shares": None})).shares is None
+    reply = parse(orjson.dumps(GOOD | {"shares": 0}))
+    assert (reply.shares, reply.shares_fit, reply.live) == (None, False, 2)
 
 
 def test_times_from_redis_are_bounded() -> None:
@@ -88,6 +108,14 @@ def test_numbers_that_are_none_are_refused(place: str, bad: object) -> None:
         {"targets": {NAME: 7}},
         {"marks": {NAME: [1, 1, 7]}},
         {"renewed": 7},
+        {"shares": 7},
+        {"shares": {"known": 1}},
+        {"shares": SHARES | {"limits": {NAME: "1 2 3 4"}}},
+        {"shares": SHARES | {"limits": {NAME: "1 2 3 4 -5"}}},
+        {"shares": SHARES | {"limits": {NAME: "1 2 3 4 5e3"}}},
+        {"shares": SHARES | {"limits": {NAME: f"1 2 3 4 {10**17}"}}},
+        {"shares": SHARES | {"full": "x" * 30}},
+        {"shares": SHARES | {"known": -1}},
     ],
     ids=str,
 )

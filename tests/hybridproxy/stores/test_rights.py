@@ -57,12 +57,12 @@ async def test_of_eight_workers_that_ask_at_once_one_has_the_right(server: Redis
     async with Fleet(settings(server.address), 8, rules=BRIEF) as fleet:
         await opened(fleet)
         numbers = []
-        for _ in range(8):
-            epochs = [epoch for epoch in await take_all(fleet, 0.1) if epoch is not None]
+        for _ in range(3):
+            epochs = [epoch for epoch in await take_all(fleet, 0.6) if epoch is not None]
             assert len(epochs) == 1
-            assert await take_all(fleet, 0.1) == [None] * 8
+            assert await take_all(fleet, 0.6) == [None] * 8
             numbers += epochs
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.62)
         assert numbers == sorted(set(numbers))
 
 
@@ -80,7 +80,7 @@ async def test_a_right_is_kept_by_its_owner_only(server: RedisServer) -> None:
     async with Fleet(settings(server.address), 2, rules=BRIEF) as fleet:
         await opened(fleet)
         owner, other = fleet.workers
-        epoch = await take(owner, 0.2)
+        epoch = await take(owner, 5.0)
         assert epoch is not None
         assert not await other.rights.renew(KEY, epoch, 1)
         assert not await owner.rights.renew(KEY, epoch + 1, 1)
@@ -117,7 +117,7 @@ async def test_a_failed_probe_keeps_it_from_all_for_longer(server: RedisServer) 
         epoch = await take(prober)
         assert epoch is not None
         before = [worker.left() for worker in fleet.workers]
-        prober.health.rules = Rules(1.0, 1.0)
+        prober.health.rules = Rules(10.0, 10.0)
         await probe(prober, epoch, good=False)
         await fleet.sync()
         assert all(worker.left() > left + 0.5 for worker, left in zip(fleet.workers, before, strict=True))

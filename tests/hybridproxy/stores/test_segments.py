@@ -122,7 +122,7 @@ def test_what_cannot_be_taken_back_is_given_up(segments: Segments, monkeypatch: 
     assert not segments.usable
     segments.write(b"three\n", name="2.audit", sync=False)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_sync_folder", refuse())
+        patch.setattr(module, "sync_folder", refuse())
         patch.setattr(Path, "unlink", refuse())
         with pytest.raises(OSError, match="Input/output"):
             segments.write(b"four\n", name="3.audit", sync=False)

@@ -50,8 +50,10 @@ async def test_a_finished_call_is_one_line_with_fixed_keys() -> None:
     """Dashboards and alerts rely on these names."""
     line = await line_of(FACTS)
     assert list(line) == [
-        "id", "operation", "tenant", "country", "region", "model", "stream", "status", "code", "backend", "attempts",
-        "faults", "candidates", "prompt_tokens", "completion_tokens", "text", "ms", "first_output_ms", "event", "time",
+        "id", "operation", "dialect", "tenant", "country", "region", "model", "stream", "status", "code", "backend",
+        "attempts",
+        "faults", "candidates", "prompt_tokens", "completion_tokens", "cost_nanodollars", "text", "ms",
+        "first_output_ms", "event", "time",
     ]  # fmt: skip
     assert line["event"] == "call.finished"
     assert line["tenant"] == tenant_hash("shop") != "shop"
@@ -66,6 +68,14 @@ async def test_a_call_of_nobody_has_no_tenant() -> None:
     assert line["tenant"] == ""
     assert line["prompt_tokens"] is None
     assert line["first_output_ms"] is None
+
+
+async def test_a_call_that_a_limit_refused_says_what_that_bounds() -> None:
+    """The code alone does not tell requests from tokens."""
+    refused = CallFacts(
+        request_id="r", operation=Operation.CHAT, status=429, code="rate_limit_exceeded", limited="tokens"
+    )
+    assert (await line_of(refused))["limit"] == "tokens"
 
 
 async def test_odd_values_never_break_the_line(monkeypatch: pytest.MonkeyPatch) -> None:

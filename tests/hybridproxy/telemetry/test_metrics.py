@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hybridproxy.model.bill import NO_BILL, Basis, Bill
 from hybridproxy.model.call import Operation
 from hybridproxy.model.facts import CallFacts
 from hybridproxy.model.usage import Usage
@@ -18,6 +19,11 @@ FACTS = CallFacts(
     backend="a",
     attempts=2,
     usage=Usage(3, 4),
+    bills=(
+        ("b", NO_BILL),
+        ("b", Bill(Usage(3, 0, estimated=True), 30, Basis.ESTIMATE, 30)),
+        ("a", Bill(Usage(3, 4, cached=1, reasoning=2, written=1), 70, Basis.UPSTREAM, 75)),
+    ),
     seconds=0.3,
     first_output=0.06,
 )
@@ -39,12 +45,27 @@ def test_calls_tokens_and_times_are_counted() -> None:
     assert read["hybridproxy_extra_attempts_total", "a"] == 2
     assert read["hybridproxy_tokens_total", "a", "prompt"] == 6
     assert read["hybridproxy_tokens_total", "a", "completion"] == 8
+    assert [read["hybridproxy_tokens_total", "a", kind] for kind in ("cached", "written", "reasoning")] == [2, 2, 4]
+    assert read["hybridproxy_tokens_total", "b", "prompt"] == 6
+    assert read["hybridproxy_cost_nanodollars_total", "a", "upstream"] == 140
+    assert read["hybridproxy_cost_by_table_nanodollars_total", "a"] == 150
+    assert read["hybridproxy_cost_nanodollars_total", "b", "estimate"] == 60
     assert read["hybridproxy_call_seconds_bucket", "a", "0.25"] == 0
     assert read["hybridproxy_call_seconds_bucket", "a", "0.5"] == 2
     assert read["hybridproxy_call_seconds_count", "a"] == 2
     assert read["hybridproxy_call_seconds_sum", "a"] == pytest.approx(0.6)
     assert read["hybridproxy_first_output_seconds_bucket", "a", "0.1"] == 2
     assert read[("hybridproxy_calls_in_flight",)] == 7
+
+
+def test_calls_that_limits_refused_are_counted_by_what_the_limit_bounds() -> None:
+    """Tenants are no labels: there may be thousands."""
+    metrics = Metrics(dict)
+    for limited in ("tokens", "", "day", "tokens"):
+        metrics.call_finished(dataclasses.replace(FACTS, limited=limited))
+    read = samples(metrics)
+    assert read["hybridproxy_limited_calls_total", "tokens"] == 2
+    assert read["hybridproxy_limited_calls_total", "day"] == 1
 
 
 def test_a_refused_call_has_no_backend() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridproxy.model.backend import Credential, Endpoint
-from hybridproxy.transport.heads import request_head, request_prefix
+from hybridproxy.transport.heads import request_head, request_prefix, signature
 
 ENDPOINT = Endpoint("https", "api.example.com", 443, "/compatible-mode/v1")
 KEY = Credential("a", "sk-1")
@@ -101,3 +101,26 @@ def test_a_path_that_is_none_is_refused(base_path: str) -> None:
     """No path can end the request line early."""
     with pytest.raises(ValueError, match="path"):
         head(endpoint=Endpoint("http", "h", 80, base_path))
+
+
+def test_a_key_is_shown_the_way_the_provider_wants_it() -> None:
+    """In a header of its own, or nowhere: what signs stays here."""
+    assert "\r\nx-portkey-api-key: pk-1\r\n" in head(key=Credential("p", "pk-1", "x-portkey-api-key", ""))
+    signs = Credential("b", "AKIA1:sEcReT:ToKeN", signs=("bedrock", "us-east-1"))
+    prefix = request_prefix(ENDPOINT, signs, "/chat/completions", stream=False)
+    assert b"AKIA1" not in prefix
+    assert b"authorization" not in prefix
+    made = signature(ENDPOINT, signs, "/v1/chat/completions", b"{}", 1795420800.0)
+    whole = request_head(prefix, 2, (), made).decode()
+    assert "\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIA1/20261123/us-east-1/bedrock/aws4_request, " in whole
+    assert "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature=" in whole
+    assert "\r\nx-amz-date: 20261123T080000Z\r\nx-amz-security-token: ToKeN\r\n" in whole
+    assert "sEcReT" not in whole
+    assert whole.endswith("\r\n\r\n")
+
+
+@pytest.mark.parametrize("key", [KEY, Credential("b", "not a pair", signs=("bedrock", "us-east-1"))])
+def test_what_is_no_pair_signs_nothing(key: Credential) -> None:
+    """The words do not repeat it."""
+    with pytest.raises(ValueError, match="cannot sign a request: it is not ID:SECRET"):
+        signature(ENDPOINT, key, "/", b"", 0.0)

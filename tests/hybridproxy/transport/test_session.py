@@ -16,7 +16,8 @@ from hybridproxy.stores.segments import Segments
 from hybridproxy.stores.signing import make_key
 from hybridproxy.transport import session
 from hybridproxy.transport.pool import pool_keys
-from hybridproxy.transport.session import SovereignSession
+from hybridproxy.transport.session import GeneralSession, SovereignSession
+from hybridproxy.transport.sweep import Sweep
 from hybridproxy.transport.upstream import Connection, Exchange, UpstreamRequest
 from tests.hybridproxy.transport.certificates import Authority
 from tests.hybridproxy.transport.wire import Recorder, Wire
@@ -571,13 +572,16 @@ async def test_a_session_that_closes_while_a_record_is_waited_for_leaves_nothing
     """The request ends with a fault; nothing of it was sent."""
     async with RawServer(stalls) as server:
         target = wire.sovereign_target(server.port)
+        await wire.until(lambda: recorded.audit._batch is None and not recorded.audit._queue)
         go = threading.Event()
         write = recorded.audit._segments.write
-        recorded.audit._segments.write = lambda *a, **k: go.wait(5) and write(*a, **k)  # type: ignore[method-assign]
+        recorded.audit._segments.write = lambda *a, **k: go.wait(30) and write(*a, **k)  # type: ignore[method-assign]
         _, sink = recorded.start(target)
         await wire.until(lambda: recorded.audit._batch is not None and recorded.audit._batch.entries)
-        await recorded.session.close()
+        closing = asyncio.create_task(recorded.session.close())
+        await asyncio.sleep(0)
         go.set()
+        await closing
         assert (await sink.failure()).kind is FaultKind.INTERNAL
         assert server.peers[0].received == b""
 
@@ -601,3 +605,38 @@ async def test_what_has_no_body_carries_nothing_and_is_not_recorded(wire: Wire, 
         recorded.session.start(wire.sovereign_target(server.port), request, sink)
         assert (await sink.finish()).status == 200
         assert [r for r in records(recorded.folder) if "id" in r] == []
+
+
+async def test_a_request_is_signed_with_its_body_and_its_time() -> None:
+    """Each anew, and the secret is not in it; a key that cannot sign is told from the loop."""
+    heads: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            try:
+                heads.append((await peer.request()).partition(b"\r\n\r\n")[0])
+            except ConnectionError:
+                return
+            await peer.send(answer())
+
+    times = itertools.count(1795420800)
+    general = GeneralSession(Sweep(interval=3600), wall=lambda: next(times))
+    target = Wire().target(0, key=Credential("b", "AKIA1:sEcReT", signs=("bedrock", "us-east-1")))
+    async with RawServer(script) as server:
+        endpoint = dataclasses.replace(target.endpoint, port=server.port)
+        target = dataclasses.replace(target, endpoint=endpoint)
+        for body in (b"{}", b"[]"):
+            sink = Recorder()
+            general.start(target, UpstreamRequest("/chat/completions", body, stream=False), sink)
+            assert (await sink.finish()).ended
+        await general.close()
+    found = [head.decode() for head in heads]
+    assert ["x-amz-date: 20261123T08000" in head for head in found] == [True, True]
+    assert len({head.partition("Signature=")[2][:64] for head in found}) == 2
+    assert not any("sEcReT" in head for head in found)
+    bad = dataclasses.replace(target, credential=Credential("b", "one", signs=("bedrock", "us-east-1")))
+    sink = Recorder()
+    general.start(bad, REQUEST, sink)
+    fault = (await sink.finish()).fault
+    assert fault is not None
+    assert (fault.kind, "cannot sign" in fault.detail) == (FaultKind.INTERNAL, True)

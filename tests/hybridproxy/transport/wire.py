@@ -72,13 +72,13 @@ class Recorder:
 
     async def finish(self) -> "Recorder":
         """Wait for the end, whichever it is."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.over.wait()
         return self
 
     async def move(self) -> None:
         """Wait for the next head or block."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.moved.wait()
         self.moved.clear()
 
@@ -171,7 +171,7 @@ class Wire:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that somebody else brings about."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

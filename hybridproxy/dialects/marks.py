@@ -1,0 +1,51 @@
+"""Fields of messages, their parts and tools that OpenAI's API has not; who does not know one may refuse it.
+
+`cache_control` says up to where a prompt is worth keeping, `thinking_blocks` are thoughts with their signatures, which
+their own model wants back, `is_error` says that a tool failed, which its words say too. Nothing of it changes what is
+asked.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+Body = dict[str, Any]
+
+MARKS: Final = frozenset({"cache_control", "thinking_blocks", "is_error"})
+
+
+def without_marks(body: Body, taken: Collection[str]) -> tuple[str, ...]:
+    """Leave out the marks that a provider does not take, and return their names.
+
+    The body is changed, the objects in it are not.
+    """
+    return without(body, MARKS.difference(taken))
+
+
+def without(body: Body, others: frozenset[str]) -> tuple[str, ...]:
+    """Leave out these fields of messages, their parts and tools, and return the names of those that were there.
+
+    The body is changed, the objects in it are not.
+    """
+    found: set[str] = set()
+    if others:
+        for name in ("messages", "tools"):
+            given = body.get(name)
+            if type(given) is list:
+                body[name] = _clean(given, others, found)
+    return tuple(sorted(found))
+
+
+def _clean(given: list[Any], others: frozenset[str], found: set[str]) -> list[Any]:
+    """Return objects without these fields, and without them in the parts of their content."""
+    made = []
+    for one in given:
+        if type(one) is not dict:
+            made.append(one)
+            continue
+        if not others.isdisjoint(one):
+            found |= others & one.keys()
+            one = {name: value for name, value in one.items() if name not in others}  # noqa: PLW2901 - the same, less
+        content = one.get("content")
+        parts = _clean(content, others, found) if type(content) is list else content
+        made.append(one if parts is content or parts == content else {**one, "content": parts})
+    return made
