@@ -1,5 +1,6 @@
 """The scripts speak clearly to a newcomer whose machine lacks something, and the Makefile only calls them."""
 
+import json
 import os
 import re
 import shutil
@@ -96,6 +97,56 @@ def test_a_failing_section_is_named() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "== import layers: FAILED, exit status 3\n"
+
+
+def run_the_rest(checkout: Path, failing: list[str], later: str) -> tuple[int, str, list[str]]:
+    """Run scripts/test-rest with a pytest that fails in some tests first, and then ends with the statuses of `later`.
+
+    Returns the exit status, what was said, and which tests each of the later calls was given.
+    """
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").symlink_to(sys.executable)
+    shutil.copytree(ROOT / "tests" / "meta", checkout / "tests" / "meta")
+    cache = checkout / ".pytest_cache" / "v" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "lastfailed").write_text(json.dumps(dict.fromkeys(failing, True)))
+    (checkout / "statuses").write_text(f"1{later}")
+    (checkout / "calls").touch()
+    (programs / "pytest").write_text(
+        "#!/bin/sh\n"
+        'for word; do case $word in @*) echo "again:" >>calls; cat "${word#@}" >>calls ;; esac; done\n'
+        "status=$(cut -c 1 statuses); cut -c 2- statuses >rest; mv rest statuses; exit $status\n"
+    )
+    (programs / "pytest").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "scripts/test-rest"], cwd=checkout, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.returncode, done.stdout, (checkout / "calls").read_text().split("again:\n")[1:]
+
+
+SLOW = "tests/integration/test_tour.py::test_one[a b]"
+
+
+def test_a_failure_that_comes_thrice_no_more_alone_is_told_and_is_no_failure(checkout: Path) -> None:
+    """A machine that stood still for a moment does not refuse a change; nobody overlooks it either."""
+    status, said, calls = run_the_rest(checkout, [SLOW, "tests/b.py::test_two"], later="000")
+    assert (status, calls) == (0, [f"{SLOW}\ntests/b.py::test_two\n"] * 3)
+    assert said.endswith(f"FAILED ONCE beside others, then passed three times alone:\n{SLOW}\ntests/b.py::test_two\n")
+
+
+@pytest.mark.parametrize("later", ["1", "01", "001"])
+def test_a_failure_that_comes_again_alone_is_one(checkout: Path, later: str) -> None:
+    """A defect that shows in one of three runs is a defect."""
+    status, said, calls = run_the_rest(checkout, [SLOW], later)
+    assert (status, len(calls)) == (1, len(later))
+    assert "FAILED ONCE" not in said
+
+
+@pytest.mark.parametrize("failing", [[], ["a", "b", "c", "d"]])
+def test_many_failures_or_too_little_coverage_are_not_tried_again(checkout: Path, failing: list[str]) -> None:
+    """Without a failed test it was the coverage or a forbidden skip; with four it was no moment."""
+    assert run_the_rest(checkout, failing, later="000")[::2] == (1, [])
 
 
 def run_with_a_skip(folder: Path, reason: str, forbidden: str) -> tuple[int, str]:
