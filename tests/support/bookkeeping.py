@@ -12,6 +12,7 @@ from hybridproxy.metering.records import Basis, Called, Ended, Outcome, Started
 from hybridproxy.model.usage import Usage
 from hybridproxy.stores.ledger import FileLedger
 from hybridproxy.stores.ledger_files import lines_of, segments_in, slots_in
+from tests.support.patience import LONG
 
 NOON = 1_795_780_800_000
 """2026-11-27T12:00:00Z in milliseconds."""
@@ -113,3 +114,11 @@ class Books:
         """Put an attempt's beginning and end."""
         self.ledger.put(attempt.started)
         self.ledger.put(attempt.ended)
+
+    async def flushed(self) -> None:
+        """Wait until all that was put is in a segment, however long the disk takes."""
+        assert await self.ledger.flushed(LONG), self.events
+
+    async def close(self) -> None:
+        """End it in order, however long the disk takes."""
+        await self.ledger.close(LONG)

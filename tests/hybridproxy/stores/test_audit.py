@@ -19,6 +19,7 @@ from hybridproxy.stores.signing import SigningKey, make_key
 from hybridproxy.stores.trail import Trail
 from tests.support.audits import records, verified
 from tests.support.chains import POLICY, VPC, origin
+from tests.support.patience import LONG
 
 GENERAL = Way("us", "https://us.example", sovereign=False)
 
@@ -81,6 +82,13 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a moment may take seconds: no head comes, and no disk hangs, but where a test says so."""
+    monkeypatch.setattr(module, "HEAD_SECONDS", 3600)
+    monkeypatch.setattr(module, "STALLED", LONG)
+
+
 @pytest.fixture(scope="session")
 def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
     """The key of all these logs."""
@@ -97,7 +105,7 @@ async def started(folder: Path, key: SigningKey) -> AsyncIterator[Setup]:
         yield setup
     finally:
         setup.disk.go.set()
-        await setup.audit.close()
+        await setup.audit.close(LONG)
 
 
 @pytest.fixture
@@ -128,7 +136,7 @@ def end(trail: Trail, *, fault: str = "") -> None:
 
 async def test_a_chain_begins_with_process_policy_and_key(setup: Setup, key: SigningKey) -> None:
     """Signed at once, and ended in order."""
-    await setup.audit.close()
+    await setup.audit.close(LONG)
     first, head, last, head2 = records(setup.disk.folder)
     assert (first["kind"], first["policy"], first["key"], first["after"]) == ("begin", POLICY, key.public.hex(), None)
     assert [head["kind"], last["kind"], head2["kind"]] == ["head", "end", "head"]
@@ -136,7 +144,7 @@ async def test_a_chain_begins_with_process_policy_and_key(setup: Setup, key: Sig
     proof = setup.proof()
     assert proof.sound
     assert [(chain.unproven, chain.ended) for chain in proof.chains] == [(0, True)]
-    await setup.audit.close()
+    await setup.audit.close(LONG)
     _, durable = intend(setup)
     assert durable is not None
     with pytest.raises(AuditError, match="closed"):
@@ -311,6 +319,7 @@ async def test_a_disk_that_hangs_is_told(setup: Setup, monkeypatch: pytest.Monke
     assert durable is not None
     await until(lambda: setup.audit.failing)
     durable.cancel()
+    monkeypatch.setattr(module, "STALLED", LONG)
     setup.disk.go.set()
     await setup.written()
     assert [name for name, _ in setup.events] == ["audit.failing", "audit.recovered"]
@@ -359,7 +368,7 @@ async def test_files_are_exchanged_by_size_and_by_age(setup: Setup, monkeypatch:
     monkeypatch.setattr(module, "MAX_SEGMENT", 1 << 30)
     monkeypatch.setattr(module, "MAX_AGE", 0)
     await recorded(setup)
-    await setup.audit.close()
+    await setup.audit.close(LONG)
     files = files_in(setup.disk.folder)
     assert len(files) == 5
     assert [record["segment"] for record in records(setup.disk.folder) if record["kind"] == "begin"] == [0, 1, 2, 3, 4]
@@ -396,7 +405,7 @@ async def test_the_next_start_begins_a_chain_that_names_the_last_one(tmp_path: P
     second.clock = itertools.count(1_800_000_000)
     second.audit.start()
     await second.written()
-    await second.audit.close()
+    await second.audit.close(LONG)
     (folder / "999999999999999-zz-000000.audit").unlink()
     begin = next(r for r in records(folder) if r["kind"] == "begin" and r["boot"] == "second")
     assert begin["after"]["torn"] is True
@@ -410,7 +419,7 @@ async def test_the_next_start_begins_a_chain_that_names_the_last_one(tmp_path: P
 async def test_a_log_that_never_started_has_no_end(tmp_path: Path, key: SigningKey) -> None:
     """A start that failed elsewhere."""
     setup = Setup(tmp_path, key)
-    await setup.audit.close()
+    await setup.audit.close(LONG)
     assert not setup.disk.folder.exists()
     (tmp_path / "audit").touch()
     with pytest.raises(FileExistsError):
@@ -451,7 +460,7 @@ async def test_a_start_on_a_full_disk_is_made_up_for(
         await durable
     setup.disk.error = None
     await until(lambda: not setup.audit.failing)
-    await setup.audit.close()
+    await setup.audit.close(LONG)
     assert setup.kinds()[:3] == ["begin", "lost", "head"]
     assert setup.proof().sound
 
@@ -461,7 +470,7 @@ async def test_an_end_that_comes_while_a_head_is_written_has_its_own(tmp_path: P
     setup = Setup(tmp_path, key)
     setup.disk.go.clear()
     setup.audit.start()
-    closing = asyncio.create_task(setup.audit.close())
+    closing = asyncio.create_task(setup.audit.close(LONG))
     await asyncio.sleep(0)
     setup.disk.go.set()
     await closing

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hybridproxy.stores.ledger_files import LedgerError, is_taken, segments_in, 
 from hybridproxy.stores.ledger_writer import Writer
 from tests.hybridproxy.stores.test_audit import until
 from tests.support.bookkeeping import DAY, NOON, TODAY, Books, begun, called, over, records_in, whole
+from tests.support.patience import LONG
 
 
 class Disk:
@@ -39,6 +41,7 @@ class Disk:
 
         def held_sync(writer: Writer) -> None:
             if self.sync_error is not None:
+                writer._synced_at = time.monotonic()  # as it does itself: what failed is not tried again at once
                 raise self.sync_error
             sync(writer)
 
@@ -48,10 +51,10 @@ class Disk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """A disk that can be made to fail."""
+    """A disk that can be made to fail, and that hangs only where a test says so."""
     monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(module, "STALLED", 0.05)
+    monkeypatch.setattr(module, "STALLED", LONG)
     return Disk(monkeypatch)
 
 
@@ -63,7 +66,7 @@ async def books(tmp_path: Path, disk: Disk) -> AsyncIterator[Books]:
     yield made
     disk.go.set()
     disk.error = disk.sync_error = None
-    await made.ledger.close()
+    await made.close()
 
 
 def events(books: Books) -> list[str]:
@@ -77,15 +80,20 @@ def spent(folder: Path) -> int:
 
 
 def kill(books: Books) -> None:
-    """Let a ledger write no more, and give its folder back, as the kernel does at a process's end."""
-    timer, slot = books.ledger._timer, books.ledger.slot
-    if timer is not None:
-        timer.cancel()
-    books.ledger._jobs.put(None)
-    assert books.ledger._thread is not None
-    books.ledger._thread.join()
-    assert slot is not None
-    slot.close()
+    """Let a ledger write no more, and give its folder back, as the kernel does at a process's end.
+
+    What its thread wrote last it does not hear of any more, or it would empty places on a board that is another's now.
+    """
+    ledger = books.ledger
+    for timer in (ledger._timer, ledger._stall):
+        if timer is not None:
+            timer.cancel()
+    ledger._jobs.put(None)
+    assert ledger._thread is not None
+    ledger._thread.join()
+    ledger._closed, ledger._board, ledger._next = True, None, module._Batch()
+    assert ledger.slot is not None
+    ledger.slot.close()
 
 
 async def test_a_beginning_is_in_the_kernels_hands_at_once_and_an_end_soon_in_a_segment(books: Books) -> None:
@@ -98,7 +106,7 @@ async def test_a_beginning_is_in_the_kernels_hands_at_once_and_an_end_soon_in_a_
     assert [b'"attempt"' in line for line in left_on(board)] == [True]
     books.ledger.put(called(attempt))
     assert len(left_on(board)) == 2
-    await books.ledger.flushed()
+    await books.flushed()
     assert records_in(books.folder) == [attempt, called(attempt)]
     assert left_on(board) == []
     gauges = books.ledger.gauges()
@@ -110,7 +118,7 @@ async def test_what_is_written_is_durable_within_a_second_or_so(books: Books, mo
     """One `fdatasync` serves all of a second; one that fails is told of, and no record is written twice for it."""
     monkeypatch.setattr(ledger_writer, "SYNC_SECONDS", 0.05)
     books.put(whole("1"))
-    await books.ledger.flushed()
+    await books.flushed()
     await until(lambda: books.ledger.gauges()["hybridproxy_ledger_fsync_seconds_max"] > 0)
     assert books.ledger.gauges()["hybridproxy_ledger_fsync_seconds_max"] == 0
 
@@ -121,7 +129,7 @@ async def test_an_end_without_a_beginning_counts_for_nothing(books: Books) -> No
     books.put(whole("2"))
     books.ledger.put(whole("2").ended)
     books.ledger.put(begun("\ud800"))
-    await books.ledger.flushed()
+    await books.flushed()
     assert records_in(books.folder) == [whole("2")]
     assert books.ledger.gauges()["hybridproxy_ledger_strays"] == 3
 
@@ -144,7 +152,7 @@ async def test_a_killed_process_loses_and_doubles_nothing(tmp_path: Path, disk: 
             Books(tmp_path).ledger.start()
     following = Books(tmp_path, lambda: NOON / 1000)
     following.ledger.start()
-    await following.ledger.close()
+    await following.close()
     attempts = {one.started.call: one for one in records_in(tmp_path) if isinstance(one, Attempt)}
     assert attempts["ended"] == whole("ended")
     assert attempts["open"].ended.outcome is Outcome.UNKNOWN
@@ -161,20 +169,21 @@ async def test_a_disk_that_fails_loses_nothing_that_fits_into_memory(books: Book
     books.put(whole("1"))
     await until(lambda: books.ledger.failing)
     books.put(whole("2"))
-    await books.ledger.flushed()
+    assert not await books.ledger.flushed()
     assert books.ledger.gauges()["hybridproxy_ledger_failing"] == 1
     assert len(left_on(books.folder / "0" / "board")) == 2
     disk.error = None
     await until(lambda: not books.ledger.failing)
-    await books.ledger.flushed()
+    await books.flushed()
     assert records_in(books.folder) == [whole("1"), whole("2")]
     assert books.events == [
         ("ledger.failing", {"reason": "No space left on device"}), ("ledger.works", {"folded": 0}),
     ]  # fmt: skip
 
 
-async def test_a_disk_that_hangs_holds_nobody_up(books: Books, disk: Disk) -> None:
+async def test_a_disk_that_hangs_holds_nobody_up(books: Books, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even memory that belongs to a file is touched then; all is written once it answers."""
+    monkeypatch.setattr(module, "STALLED", 0.05)
     disk.go.clear()
     books.put(whole("1"))
     late = whole("late")
@@ -184,9 +193,10 @@ async def test_a_disk_that_hangs_holds_nobody_up(books: Books, disk: Disk) -> No
     books.put(whole("2"))
     books.ledger.put(late.ended)
     assert left_on(books.folder / "0" / "board") == board
+    monkeypatch.setattr(module, "STALLED", LONG)
     disk.go.set()
     await until(lambda: not books.ledger.failing)
-    await books.ledger.flushed()
+    await books.flushed()
     assert records_in(books.folder) == [whole("1"), whole("2"), late]
     assert left_on(books.folder / "0" / "board") == []
 
@@ -204,7 +214,7 @@ async def test_what_is_too_much_for_memory_is_kept_as_sums(
     await until(lambda: books.ledger.failing)
     disk.error = None
     await until(lambda: not books.ledger.failing)
-    await books.ledger.flushed()
+    await books.flushed()
     found = usage_in(books.folder)
     assert found.records == 20
     assert found.folded == books.ledger.folded > 0
@@ -217,14 +227,14 @@ async def test_what_is_too_much_for_memory_is_kept_as_sums(
 
 async def test_a_sync_that_fails_is_told_of(books: Books, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """And no record is written twice for it."""
-    monkeypatch.setattr(ledger_writer, "SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(ledger_writer, "SYNC_SECONDS", 0.01)
     disk.sync_error = OSError(errno.EIO, "Input/output error")
     books.put(whole("1"))
     await until(lambda: books.ledger.failing)
     disk.sync_error = None
     books.put(whole("2"))
     await until(lambda: not books.ledger.failing)
-    await books.ledger.flushed()
+    await books.flushed()
     assert records_in(books.folder) == [whole("1"), whole("2")]
 
 
@@ -239,8 +249,8 @@ async def test_segments_are_closed_by_size_and_day_and_their_sums_written(
     for n, day in enumerate((0, 0, 1, -5, 4, 4)):
         now[0] = (NOON + day * DAY) / 1000
         books.put(whole(str(n), at=NOON + day * DAY))
-        await books.ledger.flushed()
-    await books.ledger.close()
+        await books.flushed()
+    await books.close()
     segments = segments_in(tmp_path / "0")
     assert [segment.day for segment in segments] == [TODAY, "2026-11-28", "2026-12-01"]
     assert [segment.path.exists() for segment in segments] == [False, False, True]
@@ -249,7 +259,7 @@ async def test_segments_are_closed_by_size_and_day_and_their_sums_written(
     again = Books(tmp_path, lambda: now[0])
     again.ledger.start()
     assert again.ledger.totals["2026-12-01"] == usage_in(tmp_path, since="2026-12-01").rows
-    await again.ledger.close()
+    await again.close()
     del disk
 
 
@@ -260,7 +270,7 @@ async def test_a_torn_line_is_cut_off_by_the_next_start(tmp_path: Path, disk: Di
         first = Books(tmp_path, lambda: NOON / 1000)
         first.ledger.start()
         first.put(whole(str(number)))
-        await first.ledger.close()
+        await first.close()
         path = segments_in(tmp_path / "0")[-1].path
         path.write_bytes(path.read_bytes() + text)
     second = tmp_path / "0" / f"000002.{TODAY}.jsonl"
@@ -268,7 +278,7 @@ async def test_a_torn_line_is_cut_off_by_the_next_start(tmp_path: Path, disk: Di
     again = Books(tmp_path, lambda: NOON / 1000)
     again.ledger.start()
     again.put(whole("3"))
-    await again.ledger.close()
+    await again.close()
     assert [segment.sums.exists() for segment in segments_in(tmp_path / "0")] == [True, False]
     assert second.read_bytes().count(b"\n") == 1
     assert spent(tmp_path) == 3 * 700
@@ -278,11 +288,11 @@ async def test_a_segment_that_was_removed_is_not_missed(books: Books, monkeypatc
     """A new one is begun; what the removed one had is gone, as whoever removed it wanted."""
     monkeypatch.setattr(ledger_writer, "SYNC_SECONDS", 0.0)
     books.put(whole("1"))
-    await books.ledger.flushed()
+    await books.flushed()
     segments_in(books.folder / "0")[0].path.unlink()
     for n in range(2, 5):
         books.put(whole(str(n)))
-        await books.ledger.flushed()
+        await books.flushed()
     assert [one.started.call for one in records_in(books.folder) if isinstance(one, Attempt)][-1:] == ["4"]
 
 
@@ -291,13 +301,13 @@ async def test_rows_of_a_day_that_is_long_over_are_read_again_before_they_are_to
     books.ledger.tells = True
     for day in (0, -9, 3, 4, 5, 6):
         books.put(whole(str(day), at=NOON + day * DAY))
-        await books.ledger.flushed()
+        await books.flushed()
         await until(lambda: not books.ledger.incomplete)
         books.ledger.changed.clear()
     old = "2026-11-18"
     assert old not in books.ledger.totals
     books.put(whole("more", at=NOON - 9 * DAY))
-    await books.ledger.flushed()
+    await books.flushed()
     await until(lambda: not books.ledger.incomplete)
     assert [sums[COST] for sums in books.ledger.totals[old].values()] == [1400]
     assert [key[0] for key in books.ledger.changed] == [old]
@@ -311,9 +321,10 @@ async def test_the_running_ledger_tells_what_it_has_without_reading_its_open_seg
     assert (await books.ledger.usage()).rows == {}
     for n in range(4):
         books.put(whole(str(n)))
-        await books.ledger.flushed()
-    monkeypatch.setattr(module, "ASKED_SECONDS", 0.05)
+        await books.flushed()
+    monkeypatch.setattr(module, "ASKED_SECONDS", LONG)
     asked = [await books.ledger.usage("shop")]
+    monkeypatch.setattr(module, "ASKED_SECONDS", 0.05)
     disk.go.clear()
     books.put(whole("5"))
     books.ledger._flush()
@@ -321,7 +332,7 @@ async def test_the_running_ledger_tells_what_it_has_without_reading_its_open_seg
     written = usage_in(books.folder).rows  # before the thread may go on and write the fifth
     disk.go.set()
     assert [(one.records, one.rows) for one in asked] == [(4, written)] * 2
-    await books.ledger.flushed()
+    await books.flushed()
 
 
 async def test_days_that_cannot_be_told_stay_for_a_while(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +341,7 @@ async def test_days_that_cannot_be_told_stay_for_a_while(books: Books, monkeypat
     books.ledger.tells = True
     for day in range(12):
         books.put(whole(str(day), at=NOON + day * DAY))
-        await books.ledger.flushed()
+        await books.flushed()
     assert len(books.ledger.totals) == 7
     assert {key[0] for key in books.ledger.changed} <= set(books.ledger.totals)
 
@@ -350,10 +361,10 @@ async def test_a_ledger_that_cannot_be_written_lets_go_of_what_it_took(tmp_path:
 async def test_nothing_is_lost_that_comes_before_the_start_or_after_the_end(tmp_path: Path) -> None:
     """It is not written, and nobody fails."""
     books = Books(tmp_path)
-    await books.ledger.close()
+    await books.close()
     books.put(whole("1"))
     books.ledger.start()
-    await books.ledger.close()
-    await books.ledger.close()
+    await books.close()
+    await books.close()
     books.put(whole("2"))
     assert books.ledger.folded >= 1

@@ -9,6 +9,7 @@ import pytest
 
 from hybridproxy.telemetry import lines
 from hybridproxy.telemetry.lines import LineWriter
+from tests.support.patience import LONG
 
 
 @pytest.fixture
@@ -21,12 +22,19 @@ def pipe() -> Iterator[tuple[int, int]]:
             os.close(fd)
 
 
+def ended(writer: LineWriter) -> None:
+    """Wait for the end of a writer's thread, before another file may have the pipe's number."""
+    assert writer._thread is not None
+    writer._thread.join(LONG)
+    assert not writer._thread.is_alive()
+
+
 async def test_lines_come_out_in_order(pipe: tuple[int, int]) -> None:
     """What was written before closing is there, in order, one line each."""
     writer = LineWriter(pipe[1])
     for i in range(100):
         writer.write(b"%d" % i)
-    await writer.close()
+    await writer.close(LONG)
     os.close(pipe[1])
     assert os.read(pipe[0], 1 << 16) == b"".join(b"%d\n" % i for i in range(100))
 
@@ -38,7 +46,7 @@ async def test_lines_go_out_by_themselves(pipe: tuple[int, int]) -> None:
     assert await asyncio.to_thread(os.read, pipe[0], 100) == b"one\n"
     writer.write(b"two")
     assert await asyncio.to_thread(os.read, pipe[0], 100) == b"two\n"
-    await writer.close()
+    await writer.close(LONG)
 
 
 async def test_a_reader_that_stops_loses_lines_and_is_told(
@@ -50,7 +58,7 @@ async def test_a_reader_that_stops_loses_lines_and_is_told(
     for i in range(15):
         writer.write(b"%d" % i)
     assert writer.dropped == 5
-    await writer.close()
+    await writer.close(LONG)
     os.close(pipe[1])
     assert os.read(pipe[0], 1 << 16).startswith(b'{"event":"log.dropped","lines":5}\n0\n')
 
@@ -61,6 +69,7 @@ async def test_closing_gives_up_on_a_full_pipe(pipe: tuple[int, int]) -> None:
     writer.write(b"x" * (1 << 20))
     await writer.close(seconds=0.2)
     os.close(pipe[0])  # lets the writing thread go
+    ended(writer)
 
 
 async def test_a_closed_pipe_is_nobodys_fault(pipe: tuple[int, int]) -> None:
@@ -68,4 +77,5 @@ async def test_a_closed_pipe_is_nobodys_fault(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     writer = LineWriter(pipe[1])
     writer.write(b"lost")
-    await writer.close()
+    await writer.close(LONG)
+    ended(writer)

@@ -13,6 +13,7 @@ from hybridproxy.model.usage import Usage
 from hybridproxy.telemetry import logs
 from hybridproxy.telemetry.lines import LineWriter
 from hybridproxy.telemetry.logs import Log, tenant_hash
+from tests.support.patience import LONG
 
 FACTS = CallFacts(
     request_id="req_1",
@@ -39,7 +40,7 @@ async def line_of(facts: CallFacts) -> dict[str, Any]:
     read, write = os.pipe()
     writer = LineWriter(write)
     Log(writer).call_finished(facts)
-    await writer.close()
+    await writer.close(LONG)
     os.close(write)
     with os.fdopen(read, "rb") as file:
         line: dict[str, Any] = orjson.loads(file.read())
@@ -83,7 +84,7 @@ async def test_odd_values_never_break_the_line(monkeypatch: pytest.MonkeyPatch) 
     read, write = os.pipe()
     writer = LineWriter(write)
     Log(writer).event("x.happened", value=cast("Any", object()), text="a\nb\u2028")
-    await writer.close()
+    await writer.close(LONG)
     os.close(write)
     with os.fdopen(read, "rb") as file:
         data = file.read()
