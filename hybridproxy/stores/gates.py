@@ -132,7 +132,6 @@ class Lane:
 
     Attributes:
         gate: where its calls wait.
-        rates: the limits of its backend when the gate was chosen.
         bounded: something limits it, so its calls have to ask.
         under_way: calls that have begun and not ended.
         each: tokens of the usual call, None while none is known.
@@ -141,13 +140,12 @@ class Lane:
 
     __slots__ = (
         "_at_a_time", "_left", "_now", "_pace", "_rate", "_sent", "_started", "_workers", "bounded", "each", "gate",
-        "key", "rates", "under_way",
+        "key", "under_way",
     )  # fmt: skip
 
-    def __init__(self, key: LaneKey, rates: Rates, gate: "Gate", now: Callable[[], float]) -> None:
+    def __init__(self, key: LaneKey, gate: "Gate", now: Callable[[], float]) -> None:
         """Begin with nothing learnt."""
         self.key = key
-        self.rates = rates
         self.gate = gate
         self.bounded = gate.limiter is not None
         self.under_way = 0
@@ -259,12 +257,26 @@ class Waiting:
 
 
 class Gate:
-    """Where calls for one credential wait: its limiter, None where the operator gave no limits, and its line."""
+    """Where calls for one credential wait.
 
-    __slots__ = ("_arrived", "_due", "_line", "_loop", "_timer", "_tokens", "books", "limiter", "refused", "workers")
+    Attributes:
+        given: the limits that the operator gave, for the whole fleet.
+        limiter: holds this worker's part of them, None where there are none.
+        books: of all gates.
+        refused: calls that got no turn.
+        workers: tells how many of the fleet are alive.
 
-    def __init__(self, limiter: Limiter | None, workers: Callable[[], int], books: "Books", loop: Timers) -> None:
+    """
+
+    __slots__ = (
+        "_arrived", "_due", "_line", "_loop", "_timer", "_tokens", "books", "given", "limiter", "refused", "workers",
+    )  # fmt: skip
+
+    def __init__(
+        self, given: Rates, limiter: Limiter | None, workers: Callable[[], int], books: "Books", loop: Timers
+    ) -> None:
         """Begin with nobody waiting."""
+        self.given = given
         self.limiter = limiter
         self.workers = workers
         self.refused = 0
@@ -279,6 +291,12 @@ class Gate:
     def __len__(self) -> int:
         """How many wait."""
         return len(self._line)
+
+    def give(self, given: Rates, workers: int) -> None:
+        """Hold other limits, or another part of them, from now on; what is used stays used."""
+        self.given = given
+        if self.limiter is not None:
+            self.limiter.set(given, workers)
 
     def ask(self, lane: Lane, wish: Wish, ready: Callable[[Turn | Full], None] | None) -> Turn | Waiting | Full:
         """Return a call's turn, or its place in the line, or that there is no room; `ready`: None: it never waits."""

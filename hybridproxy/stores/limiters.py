@@ -7,6 +7,7 @@ divided by the workers that are alive.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from hybridproxy.model.backend import Backend, SovereignBackend
@@ -53,7 +54,7 @@ class Limiters:
         """Return a turn at a target that nothing limits, None where the call has to ask. On a good day that is all."""
         backend = target.backend
         lane = self._lanes.get((backend.id, target.credential.id, target.model))
-        if lane is None or lane.rates is not backend.limits:
+        if lane is None or lane.gate.given is not backend.limits:
             lane = self._lane(backend, target.credential.id, target.model)
         return None if lane.bounded else lane.start(self._time())
 
@@ -77,14 +78,14 @@ class Limiters:
         lane = self._lanes.get((target.backend.id, target.credential.id, target.model))
         if lane is None or not lane.bounded:
             return None
-        return lane.gate.against(lane, 1 if lane.rates.tpm else 0, self._time())
+        return lane.gate.against(lane, 1 if lane.gate.given.tpm else 0, self._time())
 
     def retain(self, snapshot: Snapshot) -> None:
-        """Forget lanes and gates of what is no longer configured."""
-        known = {(name, one.id) for name, backend in snapshot.backends.items() for one in backend.credentials}
-        known |= {(name, one.id) for name, backend in snapshot.sovereign.items() for one in backend.credentials}
+        """Forget lanes of what is no longer configured, and gates where nothing is limited any more."""
+        backends: Iterator[Backend | SovereignBackend] = chain(snapshot.backends.values(), snapshot.sovereign.values())
+        known = {(one.id, key.id): one.limits != NO_RATES for one in backends for key in one.credentials}
         self._lanes = {key: lane for key, lane in self._lanes.items() if key[:2] in known}
-        self._gates = {key: gate for key, gate in self._gates.items() if key in known}
+        self._gates = {key: gate for key, gate in self._gates.items() if known.get(key)}
 
     def shown(self) -> list[dict[str, Any]]:
         """Return what limits this process, and how much of it is in use, as JSON values."""
@@ -128,10 +129,9 @@ class Limiters:
         if lane is None:
             if len(self._lanes) >= MAX_LANES:
                 self._forget()
-            gate = self._gate(backend.limits, key)
-            lane = self._lanes[key] = Lane(key, backend.limits, gate, self._time)
-        elif lane.rates is not backend.limits:
-            lane.rates, lane.gate = backend.limits, self._gate(backend.limits, key)
+            lane = self._lanes[key] = Lane(key, self._gate(backend.limits, key), self._time)
+        elif lane.gate.given is not backend.limits:  # its gate goes by those of another call's configuration
+            lane.gate = self._gate(backend.limits, key)
             lane.bounded = True
         return lane
 
@@ -145,12 +145,13 @@ class Limiters:
 
     def _gate(self, rates: Rates, key: LaneKey) -> Gate:
         if rates == NO_RATES:
-            return Gate(None, self._workers, self.books, self._loop)
+            return Gate(rates, None, self._workers, self.books, self._loop)
         gate = self._gates.get(key[:2])
-        if gate is None or gate.limiter is None:
-            gate = self._gates[key[:2]] = Gate(Limiter(rates, self._parts), self._workers, self.books, self._loop)
-        elif gate.limiter.rates != rates:
-            gate.limiter.set(rates, self._parts)
+        if gate is None:
+            limiter = Limiter(rates, self._parts)
+            gate = self._gates[key[:2]] = Gate(rates, limiter, self._workers, self.books, self._loop)
+        else:
+            gate.give(rates, self._parts)
         return gate
 
     def _divide(self) -> None:
@@ -158,6 +159,5 @@ class Limiters:
         parts = max(1, self._workers())
         if parts != self._parts:
             self._parts = parts
-            for lane in self._lanes.values():
-                if lane.gate.limiter is not None:
-                    lane.gate.limiter.set(lane.rates, parts)
+            for gate in self._gates.values():
+                gate.give(gate.given, parts)

@@ -354,6 +354,46 @@ def test_a_reload_changes_limits_and_forgets_no_use(clock: Clock, limiters: Limi
     turns[1].end()
 
 
+def test_a_reload_gives_each_of_a_fleet_its_part_of_the_new_limits(clock: Clock) -> None:
+    """Two workers had four calls of eight each; of four in all it is two, and not the four that each had before."""
+    limiters = Limiters(lambda: 2, loop=clock)
+    limiters.ask(limited(streams=8), SHOP)
+    assert isinstance(limiters.ask(limited(streams=4), SHOP), Turn)
+    assert isinstance(limiters.ask(limited(streams=4), SHOP), Full)
+    assert limiters.shown()[0]["limits"] == {"streams": {"limit": 2, "used": 2}}
+
+
+def test_new_limits_hold_for_all_models_at_once(clock: Clock) -> None:
+    """A model that nobody calls any more keeps nothing of the limits before, however the fleet changes."""
+    alive = [1]
+    limiters = Limiters(lambda: alive[0], loop=clock)
+    before, after = limited(streams=80), limited(streams=8)
+    for target in (before, replace(before, model="quiet")):
+        Caller(limiters, clock, target).turn.end()
+    Caller(limiters, clock, after).turn.end()
+    alive[0] = 2
+    assert limiters.shown()[0]["limits"]["streams"]["limit"] == 4
+
+
+def test_a_call_from_before_a_reload_leaves_the_new_limits_in_force(clock: Clock, limiters: Limiters) -> None:
+    """It tries once more under those it was planned with, for another model; the next call goes by the new ones."""
+    before, after = limited(streams=80), limited(streams=2)
+    turns = [Caller(limiters, clock, after).turn, Caller(limiters, clock, replace(before, model="other")).turn]
+    assert isinstance(limiters.ask(after, SHOP), Full)
+    assert limiters.shown()[0]["limits"]["streams"] == {"limit": 2, "used": len(turns)}
+
+
+def test_limits_that_a_reload_took_away_are_not_shown(clock: Clock, limiters: Limiters) -> None:
+    """Whoever looks at the state sees what holds."""
+    target, free = limited(streams=2), make.target()
+    turn = Caller(limiters, clock, target).turn
+    assert len(limiters.shown()) == 1
+    limiters.retain(make.snapshot(backends=[free.backend]))
+    assert limiters.shown() == []
+    turn.end()
+    assert isinstance(limiters.free(free) or limiters.ask(free, SHOP), Turn)
+
+
 def test_no_number_of_models_fills_the_memory(
     clock: Clock, limiters: Limiters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
