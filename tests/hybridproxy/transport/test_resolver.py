@@ -12,6 +12,13 @@ from tests.support.name_server import AAAA, CNAME, A, NameServer, name_server
 NAME = "vllm.internal"
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers is heard, also on a machine that stands still for a moment."""
+    monkeypatch.setattr(resolver, "PATIENCE", 30.0)
+    monkeypatch.setattr(resolver, "LONGEST", 60.0)
+
+
 @pytest.fixture
 async def asks() -> AsyncIterator[Resolver]:
     """A client."""
@@ -57,7 +64,7 @@ async def test_time_to_live_is_bounded(asks: Resolver) -> None:
         before = asyncio.get_running_loop().time()
         await asks.addresses((server.address,), NAME)
         ((_, until),) = asks._known.values()
-        assert until - before <= resolver.MAX_TTL + 5
+        assert before <= until - resolver.MAX_TTL <= asyncio.get_running_loop().time()
 
 
 async def test_an_answer_that_does_not_fit_comes_over_tcp(asks: Resolver) -> None:
@@ -119,10 +126,15 @@ async def test_another_servers_datagram_is_not_heard(asks: Resolver) -> None:
 
 async def test_a_server_that_fails_or_is_silent_is_passed_over(asks: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one is asked; when none answers that is what is said, and nothing is remembered."""
-    monkeypatch.setattr(resolver, "PATIENCE", 0.05)
+
+    def silent(_message: bytes) -> list[bytes]:
+        monkeypatch.setattr(resolver, "PATIENCE", 30.0)  # for who is asked next, and answers
+        return []
+
     async with name_server((NAME, A, 60, "10.0.3.1")) as good, name_server() as bad:
-        for flags, tamper in ((0x8182, bad.tamper), (0x8180, lambda _message: []), (0x8180, lambda m: [m[:20]])):
+        for flags, tamper in ((0x8182, bad.tamper), (0x8180, silent), (0x8180, lambda m: [m[:20]])):
             bad.flags, bad.tamper = flags, tamper
+            monkeypatch.setattr(resolver, "PATIENCE", 0.05 if tamper is silent else 30.0)
             asks.forget()
             assert texts(await asks.addresses((bad.address, good.address), NAME)) == ["10.0.3.1"]
         with pytest.raises(socket.gaierror) as error:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import socket
@@ -14,7 +15,7 @@ from hybridproxy.model.fault import FaultKind
 from hybridproxy.stores.audit import Audit
 from hybridproxy.stores.segments import Segments
 from hybridproxy.stores.signing import make_key
-from hybridproxy.transport import session
+from hybridproxy.transport import resolver, session
 from hybridproxy.transport.pool import pool_keys
 from hybridproxy.transport.session import GeneralSession, SovereignSession
 from hybridproxy.transport.sweep import Sweep
@@ -23,6 +24,7 @@ from tests.hybridproxy.transport.certificates import Authority
 from tests.hybridproxy.transport.wire import Recorder, Wire
 from tests.support.audits import records
 from tests.support.name_server import AAAA, A, name_server
+from tests.support.places import Place
 from tests.support.raw_server import CHUNKED, Peer, RawServer, answer, chunk
 
 REQUEST = UpstreamRequest("/chat/completions", b"{}", stream=False)
@@ -91,7 +93,9 @@ async def test_a_name_in_the_vpc_is_asked_of_its_own_name_server_only(
         raise AssertionError("the system was asked")
 
     monkeypatch.setattr(socket, "getaddrinfo", system)
-    async with RawServer(serves) as server, name_server(("vllm.internal", A, 9, "127.0.0.1")) as names:
+    monkeypatch.setattr(resolver, "PATIENCE", 30.0)
+    monkeypatch.setattr(resolver, "LONGEST", 60.0)
+    async with RawServer(serves) as server, name_server(("vllm.internal", A, 300, "127.0.0.1")) as names:
         target = wire.sovereign_target(server.port, host="vllm.internal", resolver=(names.address,))
         for _ in range(2):
             sink = Recorder()
@@ -156,9 +160,8 @@ async def test_a_network_that_is_none_stops_the_backend(wire: Wire) -> None:
 
 async def test_nothing_listens(wire: Wire) -> None:
     """A refused connection is a connect fault, told to the sink."""
-    async with RawServer(serves) as server:
-        port = server.port
-    fault = await wire.start(wire.target(port))[1].failure()
+    with contextlib.closing(Place()) as place:
+        fault = await wire.start(wire.target(place.port))[1].failure()
     assert (fault.kind, fault.backend, fault.billed) == (FaultKind.CONNECT, "up", False)
     assert "127" not in fault.detail
     assert len(wire.sweep) == 0

@@ -294,11 +294,17 @@ async def test_cancel_while_connecting(wire: Wire) -> None:
 @pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 200",), (HEAD, b"1234")])
 async def test_cancel_closes_the_connection_at_once(wire: Wire, pieces: tuple[bytes, ...]) -> None:
     """Before the head, in it and in the body: the upstream sees the end, the sink sees nothing more."""
-    async with RawServer(plays(*pieces)) as server:
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.send(*pieces)
+        await peer.gone()
+
+    async with RawServer(script) as server:
         exchange, sink = wire.start(wire.target(server.port))
-        await wire.until(lambda: server.peers and not server.peers[0].received and exchange.peer)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await wire.until(lambda: asked.is_set() and exchange.received == len(b"".join(pieces)))
         exchange.cancel()
         exchange.cancel()
         exchange.pause()
@@ -402,11 +408,13 @@ TIMES = Timeouts(connect=1, first_token=10, between_bytes=3, answer=100)
 async def test_a_stream_without_output_in_time(wire: Wire) -> None:
     """Head, comments and empty deltas do not stop the clock of the first output."""
     async with RawServer(plays(CHUNKED, chunk(b": wait\n\n"))) as server:
-        _, sink = wire.start(wire.target(server.port, timeouts=TIMES), stream=True)
+        since = wire.sweep.time()
+        exchange, sink = wire.start(wire.target(server.port, timeouts=TIMES), stream=True)
         await wire.until(lambda: sink.blocks)
-        wire.late(9.5)
+        end = wire.waits(exchange, 10, since=since)
+        wire.sweep.tick(end - 0.1)
         assert not sink.over.is_set()
-        wire.late(10.1)
+        wire.sweep.tick(end)
         fault = await sink.failure()
         assert (fault.kind, fault.billed, fault.backend) == (FaultKind.TIMEOUT_FIRST_TOKEN, True, "up")
         await server.peers[0].gone()
@@ -430,14 +438,15 @@ async def test_a_stream_that_falls_silent(wire: Wire) -> None:
         exchange.first_output()
         before = exchange.deadline
         assert before is not None
-        await asyncio.sleep(0.02)
+        await wire.until(lambda: wire.sweep.time() > before - 3)
+        since = wire.sweep.time()
         go.set()
         await wire.until(lambda: len(sink.blocks) == 2)
-        assert exchange.deadline is not None
-        assert exchange.deadline > before
-        wire.late(2.9)
+        end = wire.waits(exchange, 3, since=since)
+        assert end > before
+        wire.sweep.tick(end - 0.1)
         assert not sink.over.is_set()
-        wire.late(3.1)
+        wire.sweep.tick(end)
         assert (await sink.failure()).kind is FaultKind.TIMEOUT_BETWEEN_BYTES
         await server.peers[0].gone()
 
@@ -459,12 +468,14 @@ async def test_silence_that_we_asked_for_is_none(wire: Wire) -> None:
 async def test_an_answer_that_takes_too_long(wire: Wire) -> None:
     """A call that does not stream has one clock for its whole answer, which trickling does not stop."""
     async with RawServer(plays(HEAD, b"1")) as server:
+        since = wire.sweep.time()
         exchange, sink = wire.start(wire.target(server.port, timeouts=TIMES))
         await wire.until(lambda: sink.blocks)
         exchange.first_output()
-        wire.late(99)
+        end = wire.waits(exchange, 100, since=since)
+        wire.sweep.tick(end - 0.1)
         assert not sink.over.is_set()
-        wire.late(100.1)
+        wire.sweep.tick(end)
         fault = await sink.failure()
         assert (fault.kind, fault.billed) == (FaultKind.TIMEOUT_ANSWER, True)
 

@@ -157,6 +157,12 @@ class Wire:
         """Let the sweep see a clock that is so much ahead."""
         self.sweep.tick(self.sweep.time() + seconds)
 
+    def waits(self, exchange: Exchange, seconds: float, *, since: float) -> float:
+        """Return until when an exchange waits, which is so many seconds from a moment between `since` and now."""
+        assert exchange.deadline is not None
+        assert since + seconds <= exchange.deadline <= self.sweep.time() + seconds
+        return exchange.deadline
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something that somebody else brings about."""
         await until(condition)
@@ -171,7 +177,7 @@ class Wire:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that somebody else brings about."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
