@@ -78,7 +78,7 @@ def _extra(probes: list[Json]) -> list[float]:
 async def cluster(folder: Path, *, calm: bool, masters: int, spares: int, rate: float, rounds: int) -> Report:
     """R6: the slot of what is shared moves to another node, then its master is killed."""
     report = Report("R6", calm=calm)
-    with ClusterOf(folder, masters, replicas=spares) as nodes:
+    with ClusterOf(folder, masters, replicas=spares, node_timeout=1000) as nodes:
         hosts = ",".join(f"{host}:{port}" for host, port in nodes.addresses)
         async with (
             installed(folder, calm=calm, replicas=2, redis={"url": f"redis+cluster://{hosts}"}) as run,

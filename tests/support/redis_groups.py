@@ -50,7 +50,7 @@ class SentinelGroup:
         replicas: int = 1,
         password: str = "",
         sentinel_password: str = "",
-        down_after: int = 500,
+        down_after: int = 2500,
         name: str = "main",
     ) -> None:
         self.name = name
@@ -186,7 +186,7 @@ class ClusterOf:
     """So many masters with so many replicas each; the masters come first in `nodes`."""
 
     def __init__(
-        self, folder: Path, masters: int = 3, *, replicas: int = 0, password: str = "", node_timeout: int = 1000
+        self, folder: Path, masters: int = 3, *, replicas: int = 0, password: str = "", node_timeout: int = 3000
     ) -> None:
         self._masters = masters
         self._stack = contextlib.ExitStack()

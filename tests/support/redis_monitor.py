@@ -1,6 +1,5 @@
 """What a Valkey server was told: every command that it ran, by whom and when."""
 
-import collections
 import contextlib
 import re
 import socket
@@ -8,8 +7,12 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from tests.support.redis_servers import RedisServer, until
+
+PATIENCE: Final = 30.0
+"""Seconds within which a server answers, also on a machine that stands still for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Monitor:
         self._server = server
         self._mark = ""
         self._seen: list[Command] = []
-        self._marks: dict[bytes, threading.Event] = collections.defaultdict(threading.Event)
+        self._marks: dict[bytes, threading.Event] = {}
         self._stream = self._connect()
         self._order(self._stream, "MONITOR")
         self._side = self._connect()
@@ -44,8 +47,9 @@ class Monitor:
     def records(self) -> list[Command]:
         """The commands so far, oldest first."""
         mark = uuid.uuid4().hex
+        seen = self._marks[mark.encode()] = threading.Event()  # before the thread can hear of it
         self._send(self._side, "ECHO", mark)
-        if not self._marks[mark.encode()].wait(5):
+        if not seen.wait(PATIENCE):
             raise TimeoutError("the server does not answer")
         return list(self._seen)
 
@@ -59,7 +63,7 @@ class Monitor:
         return self.records()
 
     def _connect(self) -> socket.socket:
-        made = socket.create_connection(self._server.address, timeout=5)
+        made = socket.create_connection(self._server.address, timeout=PATIENCE)
         if self._server.password:
             self._order(made, "AUTH", self._server.user or "default", self._server.password)
         return made
@@ -88,7 +92,8 @@ class Monitor:
         at, _, client = head.removeprefix(b"+").decode().split(" ", 2)
         args = tuple(_plain(part) for part in re.findall(rb'"((?:[^"\\]|\\.)*)"', rest))
         if client == self._own:
-            self._marks[args[-1]].set()
+            if (mark := self._marks.get(args[-1])) is not None:
+                mark.set()
         else:
             self._seen.append(Command(float(at), client, args))
 

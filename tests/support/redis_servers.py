@@ -191,10 +191,10 @@ class RedisServer:
             self._process.send_signal(number)
             self._process.send_signal(signal.SIGCONT)
             try:
-                self._process.wait(5)
+                self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(5)
+                self._process.wait(60)
 
     def pause(self) -> None:
         """Hold it (SIGSTOP): connections are kept and even accepted, by the kernel, and nothing is answered."""
@@ -252,7 +252,7 @@ class TlsFront:
         self._ready.clear()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="tls front", daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def stop(self) -> None:
         """Close the port and all connections."""
