@@ -31,6 +31,7 @@ models:
 routes:
   default:
     regions: {{default: [other, second, router, claude, first]}}
+    timeouts: {{connect: 10s}}
     patience: 0s
     on_cut: {on_cut}
 tenants:

@@ -22,7 +22,7 @@ backends:
 models:
   qwen: {{family: qwen3, served_by: {{vpc: qwen3-235b}}}}
 routes:
-  default: {{regions: {{default: [vpc]}}}}
+  default: {{regions: {{default: [vpc]}}, timeouts: {{connect: 10s}}}}
 tenants:
   bank: {{keys: ["sha256:{bank}"], residency: vpc}}
   shop: {{keys: ["sha256:{shop}"]}}

@@ -38,7 +38,11 @@ models:
   sees-natively: {{family: qwen3, served_by: {{native: qwen3.7-plus}}}}
   qwen3-vl: {{family: qwen3, served_by: {{ds: qwen3-vl-plus}}}}
 routes:
-  default: {{regions: {{default: [plain, native, ds]}}, patience: 0s, on_cut: [{on_cut}]}}
+  default:
+    regions: {{default: [plain, native, ds]}}
+    timeouts: {{connect: 10s}}
+    patience: 0s
+    on_cut: [{on_cut}]
 tenants: {{shop: {{keys: ["sha256:{shop}"], route: default}}}}
 """
 

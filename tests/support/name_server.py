@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import ipaddress
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 A, CNAME, AAAA = 1, 5, 28
 Record = tuple[str, int, int, str]
 """Owner, type, TTL, address or name."""
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Serves one connection."""
 
 Tamper = Callable[[bytes], Sequence[bytes]]
 """From the right answer to the datagrams that are sent."""
@@ -95,13 +98,24 @@ async def name_server(*records: Record) -> AsyncIterator[NameServer]:
             await writer.drain()
         writer.close()
 
-    stream = await asyncio.start_server(serve, "127.0.0.1", 0)
-    server.port = stream.sockets[0].getsockname()[1]
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Datagrams(server), local_addr=server.address
-    )
+    stream, transport = await _listening(server, serve)
     try:
         yield server
     finally:
         transport.close()
         stream.close()
+
+
+async def _listening(server: NameServer, serve: Serve) -> tuple[asyncio.Server, asyncio.DatagramTransport]:
+    """Listen on one port for both; where somebody else has it for datagrams, on another one."""
+    while True:
+        stream = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server.port = stream.sockets[0].getsockname()[1]
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Datagrams(server), local_addr=server.address
+            )
+        except OSError:
+            stream.close()
+        else:
+            return stream, transport

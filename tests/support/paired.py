@@ -23,7 +23,7 @@ listen: {{host: 127.0.0.1, port: 0, trusted_proxies: [127.0.0.0/8], shed_lag: 60
 regions: {{default: {{}}}}
 backends: {{it: {{provider: {provider}, api_key: "${{KEY}}", base_url: "{url}", limits: {{rpm: 100000}}{site}}}}}
 models: {{{model}: {{family: other, served_by: {{it: {model}}}}}}}
-routes: {{default: {{regions: {{default: [it]}}, patience: 0s}}}}
+routes: {{default: {{regions: {{default: [it]}}, timeouts: {{connect: 10s}}, patience: 0s}}}}
 tenants: {{shop: {{keys: ["sha256:{shop}"], route: default}}}}
 """
 

@@ -57,13 +57,13 @@ class Server:
         await until(lambda: len(self.events(name)) >= count)
         return self.events(name)
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait for the end and return the exit status."""
         return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def ready(self, http: aiohttp.ClientSession) -> None:
         """Wait until the load balancer would send traffic."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     async with http.get(self.url + "/readyz") as response:
@@ -80,7 +80,7 @@ class Server:
         return http.post(self.url + "/v1/chat/completions", headers=headers, json=chat(**body))
 
 
-async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something that another process brings about."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -10,12 +10,14 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 from openai import AsyncOpenAI
 
 from hybridproxy.app import Worker
 from hybridproxy.config.load import load
 from hybridproxy.model.plane import Plane
 from hybridproxy.simulator.server import RunningSimulator, RunningSimulators, SimulatorSpec, serve
+from hybridproxy.transport import upstream
 
 SINGAPORE, TORONTO, BEIJING, BERLIN = "165.21.83.88", "128.100.1.1", "114.114.114.114", "141.20.1.1"
 SHOP, BANK, SMALL = ("hp_" + letter * 43 for letter in "sbt")
@@ -151,7 +153,7 @@ class Stack:
         """Let breakers and quarantines learn nothing, for a test of many faults in a row at one backend."""
         self.worker.health.note = lambda *_args: None  # type: ignore[method-assign]
 
-    async def until(self, condition: Any, seconds: float = 30.0) -> None:
+    async def until(self, condition: Any, seconds: float = 60.0) -> None:
         """Wait for something that another task brings about."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -205,7 +207,8 @@ async def started(
     log = file.parent / "log.jsonl"
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
-        with variables(environment):
+        with variables(environment), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(upstream, "RECORD_WITHIN", 30.0)  # the disk of a busy machine is not what tests are about
             worker = Worker(file, load(file, os.environ, plane), fd)
             await worker.start()
             stack = Stack(simulators, worker, log)
