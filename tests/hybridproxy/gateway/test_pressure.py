@@ -131,10 +131,11 @@ async def test_figures_for_metrics_and_operators(pressure: Pressure, world: Worl
 
 
 async def test_a_running_loop_is_measured(world: World) -> None:
-    """Started, it measures by itself until it is closed; a blocked loop is late by as much."""
+    """Started, it measures by itself until it is closed; a loop that is in time is no reason to refuse calls."""
     loop = asyncio.get_running_loop()
     memory: Memory = world  # type: ignore[assignment]
-    pressure = Pressure(lambda: 0, memory, clock=loop.time, log=world.log, most=10, late=0.1)
+    # late: not even where the machine stands still for a moment
+    pressure = Pressure(lambda: 0, memory, clock=loop.time, log=world.log, most=10, late=60.0)
     world.held = 0
     pressure.start()
     world.held = 333

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from hybridproxy.ingress.connection import Request, Server
 
 LIMIT = 100
 LISTEN = Listen(
-    host="127.0.0.1", port=0, workers=None, forwarded_header="x-forwarded-for", max_body=LIMIT, body_timeout=0.2,
+    host="127.0.0.1", port=0, workers=None, forwarded_header="x-forwarded-for", max_body=LIMIT, body_timeout=60.0,
     keepalive=5.0, drain_delay=0.0, drain_timeout=1.0,
 )  # fmt: skip
 
@@ -20,9 +21,10 @@ Ask = Callable[..., Awaitable[tuple[int, bytes]]]
 
 
 async def handler(request: Request) -> None:
-    """Answer with the body that was read, or the reason why it was not."""
+    """Answer with the body that was read, or the reason why it was not; a caller to `/soon` has no time."""
+    listen = replace(LISTEN, body_timeout=0.2) if request.target == "/soon" else LISTEN
     try:
-        request.reply(200, {}, await read_body(request, LISTEN))
+        request.reply(200, {}, await read_body(request, listen))
     except BodyError as error:
         request.close = True
         request.reply(error.status, {}, f"{error.code}: {error.message}".encode())
@@ -34,10 +36,10 @@ async def ask() -> AsyncIterator[Ask]:
     server = Server(handler)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
 
-    async def send(headers: str, *pieces: bytes, hang_up: bool = False) -> tuple[int, bytes]:
+    async def send(headers: str, *pieces: bytes, path: str = "/", hang_up: bool = False) -> tuple[int, bytes]:
         reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
         try:
-            writer.write(f"POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n".encode())
+            writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n".encode())
             for piece in pieces:
                 await asyncio.sleep(0.01)  # a piece of its own on the wire
                 writer.write(piece)
@@ -81,7 +83,7 @@ async def test_one_byte_too_many_is_413(ask: Ask) -> None:
 async def test_a_body_that_does_not_come_is_408(ask: Ask) -> None:
     """A caller that sends half and waits is told how long it had."""
     for headers, piece in (("content-length: 10", b"half"), ("transfer-encoding: chunked", b"4\r\nhalf\r\n")):
-        status, text = await ask(headers, piece)
+        status, text = await ask(headers, piece, path="/soon")
         assert (status, text) == (408, b"body_timeout: the body did not arrive within 0.2 s")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hybridproxy.ingress import connection
-from hybridproxy.ingress.connection import Request, Seen, Server
+from hybridproxy.ingress.connection import Connection, Request, Seen, Server
 from hybridproxy.ingress.early import plain_call
 
 Handler = Callable[[Request], Awaitable[None]]
@@ -19,9 +19,10 @@ GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 class Client:
     """The caller's end, byte by byte."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: Server) -> None:
         self.reader = reader
         self.writer = writer
+        self._server = server
 
     def send(self, data: bytes) -> None:
         """Send exactly this."""
@@ -34,7 +35,13 @@ class Client:
 
     async def rest(self) -> bytes:
         """Read to the end of the connection."""
-        return await asyncio.wait_for(self.reader.read(), 30)
+        return await asyncio.wait_for(self.reader.read(), 60)
+
+    async def half_heard(self) -> None:
+        """Wait until the server has read some of a request whose rest was not sent yet."""
+        async with asyncio.timeout(60):
+            while all(one._at_start for one in self._server.connections if isinstance(one, Connection)):
+                await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ async def start() -> AsyncIterator[Start]:
     async def run(handler: Handler, **options: Any) -> Client:
         server = Server(handler, **options)
         listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-        client = Client(*await asyncio.open_connection(*listening.sockets[0].getsockname()))
+        client = Client(*await asyncio.open_connection(*listening.sockets[0].getsockname()), server)
         opened.append((listening, server, client))
         return client
 
@@ -177,8 +184,9 @@ async def test_a_cut_stream_has_no_end(start: Start) -> None:
     assert seen == ["/a"]
 
 
-async def test_the_answer_outruns_a_body_nobody_reads(start: Start) -> None:
+async def test_the_answer_outruns_a_body_nobody_reads(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that is refused in the middle of a large body gets to read why, and the connection ends."""
+    monkeypatch.setattr(connection, "LINGER", 60.0)  # this caller may be slow
 
     async def handler(request: Request) -> None:
         request.close = True
@@ -294,6 +302,7 @@ async def test_a_caller_that_does_not_read_is_noticed(start: Start, monkeypatch:
     client.writer.transport.pause_reading()  # type: ignore[attr-defined] # it reads too
     client.send(GET)
     await asyncio.wait_for(over.wait(), 30)
+    monkeypatch.setattr(connection, "STALL", 60.0)
     reader = await start(handler)
     over.clear()
     reader.send(GET)
@@ -384,7 +393,7 @@ async def test_half_a_head_is_finished_by_the_parser(start: Start) -> None:
     guard = Guard()
     client = await start(whether_let_in, gate=guard)
     client.send(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-y: ")
-    await asyncio.sleep(0.05)
+    await client.half_heard()
     client.send(CALL.replace(b"host: x\r\n", b""))
     assert (await client.answer())[1] == b"/v1/messages False {}"
     assert guard.asked == 0
@@ -395,7 +404,7 @@ async def test_a_body_is_no_call(start: Start) -> None:
     guard = Guard()
     client = await start(whether_let_in, gate=guard)
     client.send(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(CALL))
-    await asyncio.sleep(0.05)
+    await client.half_heard()
     client.send(CALL)
     assert (await client.answer())[1] == b"/v1/messages False " + CALL
     assert guard.asked == 0

@@ -120,7 +120,7 @@ def request(
 async def read_all(reader: asyncio.StreamReader) -> Got:
     """Read until the connection ends, however it ends."""
     raw = bytearray()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 data = await reader.read(65536)
@@ -154,7 +154,7 @@ async def get(simulator: RunningSimulator, path: str, key: str | None = "any-key
 
 async def settled(simulator: RunningSimulator, place: int = -1) -> Entry:
     """Wait for the outcome of a recorded request."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not simulator.upstream.journal.entries or simulator.upstream.journal.in_flight:
             await asyncio.sleep(0.001)
     return simulator.upstream.journal.entries[place]

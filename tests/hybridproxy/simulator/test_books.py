@@ -73,7 +73,7 @@ async def test_a_fault_that_comes_to_nothing_is_no_failure(start: Start) -> None
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_caller_that_leaves_pays_for_what_was_made_until_then(start: Start, stream: bool) -> None:
     """Also where the provider charges nothing for its own failures."""
-    simulator = await start("dashscope", pace_ms=5, pieces=1000)
+    simulator = await start("dashscope", pace_ms=5, pieces=10_000)
     _, writer = await asyncio.open_connection(simulator.host, simulator.port)
     writer.write(request(simulator, STREAM if stream else HELLO))
     entries = simulator.upstream.journal.entries

@@ -179,7 +179,7 @@ async def test_a_client_that_leaves_a_silent_call(start: Start, fault: object) -
     writer.close()
     entry = await settled(simulator)
     assert entry.outcome == "client_gone"
-    assert 0 <= (entry.duration_ms or -1) < 10_000
+    assert 0 <= (entry.duration_ms or -1) < 30_000
 
 
 async def test_a_client_that_leaves_within_its_own_request(start: Start) -> None:

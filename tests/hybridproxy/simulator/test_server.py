@@ -1,13 +1,12 @@
 """Starting simulators, in a process and as a program."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +17,7 @@ import pytest
 from hybridproxy.simulator.server import SimulatorError, SimulatorSpec, main, read_arguments, serve
 from tests.hybridproxy.simulator.client import HELLO, STREAM, Got, ask, read_all, request
 from tests.hybridproxy.simulator.conftest import Start
+from tests.support.places import Place
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "hybridproxy.simulator")
@@ -57,14 +57,12 @@ async def test_what_cannot_be_started(start: Start) -> None:
         await serve([SimulatorSpec("acme")])
     with pytest.raises(SimulatorError, match="used twice"):
         await serve([SimulatorSpec("vllm"), SimulatorSpec("vllm")])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
     taken = (await start()).port
-    with pytest.raises(SimulatorError, match=f"cannot listen on 127.0.0.1:{taken} for vllm"):
-        await serve([SimulatorSpec("together", free), SimulatorSpec("vllm", taken)])
-    with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection("127.0.0.1", free)
+    with contextlib.closing(Place()) as free:
+        with pytest.raises(SimulatorError, match=f"cannot listen on 127.0.0.1:{taken} for vllm"):
+            await serve([SimulatorSpec("together", free.port), SimulatorSpec("vllm", taken)])
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", free.port)
 
 
 def test_the_command_line() -> None:
@@ -103,14 +101,14 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "python -m hybridproxy.simulator dashscope:9101" in capsys.readouterr().out
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def program(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
     """Run the program until its simulators are ready; yield it and their addresses."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     try:
-        lines = [(await asyncio.wait_for(process.stdout.readline(), 30)).decode().split() for _ in arguments]
+        lines = [(await asyncio.wait_for(process.stdout.readline(), 60)).decode().split() for _ in arguments]
         assert all(line[0] == "ready" for line in lines)
         yield process, {line[1]: line[2] for line in lines}
     finally:
@@ -133,7 +131,7 @@ async def test_the_program(number: signal.Signals) -> None:
         got = await raw(urls["us-a"], STREAM)
         assert (got.text, got.ended, got.whole) == ("Hello from", "reset", False)
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def raw(url: str, body: object) -> Got:
@@ -155,7 +153,7 @@ async def test_a_taken_port_stops_the_program(start: Start) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND, f"vllm:{port}", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in errors.decode()
 

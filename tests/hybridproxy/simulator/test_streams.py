@@ -77,9 +77,15 @@ async def test_the_head_and_the_role_at_once(start: Start) -> None:
 
 async def test_comments_while_waiting(start: Start) -> None:
     """Comments come as a heartbeat while the first piece is awaited."""
-    got = await ask(await start("vllm", first_token_ms=60, comments_every_ms=10), STREAM)
-    assert got.blocks[:3] == [": keep-alive"] * 3
-    assert got.text == TEXT.format("vllm")
+    simulator = await start("vllm", first_token_ms=60_000, comments_every_ms=5)
+    reader, writer = await asyncio.open_connection(simulator.host, simulator.port)
+    writer.write(request(simulator, STREAM))
+    for _ in range(3):
+        await asyncio.wait_for(reader.readuntil(b": keep-alive\n\n"), 60)
+    writer.close()
+    assert (await settled(simulator)).pieces_sent == 0
+    simulator.behave({"first_token_ms": 60, "comments_every_ms": 10})
+    assert (await ask(simulator, STREAM)).text == TEXT.format("vllm")
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
