@@ -145,7 +145,8 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return said
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("mypy")  # one process runs it, not each of them at the same time
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", ROWS)
 def test_the_wrong_call_is_refused_and_the_right_one_is_not(what: str, checked: dict[str, list[str]]) -> None:
     """Of each pair of programs, which differ in one line, one passes and one is refused in that line for its type."""
