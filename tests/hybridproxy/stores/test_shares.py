@@ -90,7 +90,7 @@ def test_memory_and_redis_say_the_same(one_server: RedisServer, seed: int) -> No
 
 async def test_while_the_keys_of_a_cluster_move_limits_are_told_and_heard(tmp_path: Path) -> None:
     """Three keys on one node, with a month in which nobody spends: no step of the slot's move is felt."""
-    with ClusterOf(tmp_path) as cluster:
+    with ClusterOf(tmp_path, node_timeout=30_000) as cluster:
         one = One(Clock(), 1, Tenant("shop", "default", limits=Limits(Rates(rpm=100))))
         async with Fleet(settings(*cluster.addresses, mode="cluster"), 1) as fleet:
             (worker,) = fleet.workers
