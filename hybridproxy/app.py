@@ -484,7 +484,8 @@ class Worker:
 def _fixed(settings: Settings) -> tuple[object, ...]:
     """Return what a reload does not change in a running process."""
     listen = settings.listen
-    return listen.host, listen.port, settings.admin, settings.redis, settings.audit, settings.ledger
+    places = listen.host, listen.port, listen.keepalive
+    return *places, settings.admin, settings.redis, settings.audit, settings.ledger
 
 
 async def _serve(path: Path, configuration: Configuration) -> None:

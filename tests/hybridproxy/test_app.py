@@ -61,8 +61,9 @@ async def worker(file: Path, log: Path) -> AsyncIterator[Worker]:
 
 async def written(worker: Worker, log: Path) -> list[dict[str, Any]]:
     """Return the log so far."""
-    worker.writer.flush()
-    await worker.writer._idle.wait()
+    while worker.writer._lines or not worker.writer._idle.is_set():  # what came during a write goes out after it
+        worker.writer.flush()
+        await worker.writer._idle.wait()
     return [orjson.loads(line) for line in log.read_bytes().splitlines()]
 
 
@@ -136,6 +137,21 @@ async def test_two_reloads_at_once_are_one_after_the_other(worker: Worker, file:
     file.write_text(CONFIG.replace("asia: [a]", "asia: [b]"))
     assert not any(await asyncio.gather(worker.reload(), worker.reload(), worker.reload()))
     assert worker.gateway.running.snapshot.routes["default"].regions["asia"] == (("b",),)
+
+
+async def test_a_reload_says_what_needs_a_restart(worker: Worker, file: Path, log: Path) -> None:
+    """What a running process cannot change is told; the rest holds from the reload on."""
+    for listen, more, restart in (
+        ("host: 127.0.0.1, port: 0", "breaker: {open_for: 2s, open_max: 9s}", False),
+        ("host: 127.0.0.1, port: 0, keepalive: 20s", "", True),
+        ("host: 127.0.0.1, port: 0, keepalive: 20s", "admin: {token: '${K}'}", True),
+    ):
+        file.write_text(CONFIG.replace("host: 127.0.0.1, port: 0", listen) + more + "\n")
+        assert await worker.reload() == []
+        told = [line["needs_restart"] for line in await written(worker, log) if line["event"] == "config.reloaded"]
+        assert told[-1] is restart
+        if more.startswith("breaker"):
+            assert (worker.health.rules.open_for, worker.health.rules.open_max) == (2, 9)
 
 
 async def test_a_region_is_ready_while_one_of_its_backends_is_fit(worker: Worker) -> None:

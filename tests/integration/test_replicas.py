@@ -14,7 +14,7 @@ from hybridproxy.app import Worker
 from hybridproxy.config.load import load
 from hybridproxy.resilience.breaker import Phase
 from tests.support.redis_servers import RedisServer
-from tests.support.stack import SHOP, TORONTO, Stack, chat, running
+from tests.support.stack import ENVIRON, SHOP, TORONTO, Stack, chat, running
 
 
 @pytest.fixture
@@ -181,6 +181,35 @@ async def test_what_is_shared_of_limits_names_nobody(tmp_path: Path) -> None:
                     for field, text in client.hgetall(key).items():
                         assert re.fullmatch(rb"[gwf]|l [0-9a-f]{16}", field)
                         assert re.fullmatch(rb"[0-9a-f ;]+", text)
+
+
+RIGHTS = re.compile(r"^ACL SETUSER hybridproxy on >\S+ (.*)$", re.MULTILINE)
+"""What the configuration's page tells an operator to give our user in Redis."""
+
+
+async def test_the_documented_rights_in_redis_are_enough(tmp_path: Path) -> None:
+    """Health, shares and sums of the ledger are shared with the rights that the page names, and with no others."""
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    (rights,) = RIGHTS.findall(page)
+    with RedisServer(tmp_path, options={"user hybridproxy": f"on >{ENVIRON['TOGETHER2']} {rights}"}) as server:
+        redis = f'redis: {{url: "redis://hybridproxy:${{TOGETHER2}}@127.0.0.1:{server.port}/1"}}'
+        ledger, limits = f"ledger: {{path: {tmp_path / 'ledger'}}}", ", limits: {rpm: 20}, budget: {usd_per_day: 5}"
+        async with running(tmp_path, redis=redis, audit=ledger, limits=limits) as stack:
+            await ask(stack, stack.worker)
+            with server.client() as client:
+                client.select(1)
+                names = rb"\{hp:default\}:(health|shares|spend:\d+|usage:[0-9-]{10})"
+                await stack.until(lambda: len(client.keys("*")) == 4)
+                assert all(re.fullmatch(names, name) for name in client.keys("*"))
+            headers = {"authorization": f"Bearer {ENVIRON['ADMIN_TOKEN']}"}
+            async with stack.http.get(stack.admin_url + "/admin/v1/usage", headers=headers) as response:
+                assert (await response.json())["scope"] == "fleet"
+            await ask(stack, stack.worker)
+            shared, teller = stack.worker.shared, stack.worker.teller
+            assert shared is not None
+            assert teller is not None
+            await stack.until(lambda: shared.up)
+            assert (shared.failures, shared.poisoned, teller.failures) == (0, 0, 0)
 
 
 async def test_what_lies_in_redis_of_limits_makes_them_no_larger(tmp_path: Path) -> None:
