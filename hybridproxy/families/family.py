@@ -67,4 +67,10 @@ def estimate_tokens(family: Family, body: Mapping[str, Any]) -> TokenEstimate:
 _WIDE = bytes(range(0xE3, 0xEE))
 """First bytes in UTF-8 of the characters from U+3000 to U+DFFF, each of three bytes: kana, ideographs, Hangul."""
 
-_NOT_TEXT = frozenset({"image_url", "input_audio", "file", "video", "role", "type", "id", "tool_call_id"})
+_NOT_TEXT = frozenset(
+    {
+        "image_url", "image_embeds", "input_audio", "audio_url", "audio_embeds", "video", "video_url", "file",
+        "role", "type", "id", "tool_call_id",
+    }
+)  # fmt: skip
+"""What holds no text, but pictures, sounds, films and files as base64, or names."""

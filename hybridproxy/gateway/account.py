@@ -13,7 +13,7 @@ from hybridproxy.families import FAMILIES
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
 from hybridproxy.metering.bill import UNSEEN_RATE, Attempted, bill, bills, used
-from hybridproxy.metering.estimate import MAX_ANSWER, answer_tokens, answer_tokens_at_most
+from hybridproxy.metering.estimate import BYTES_A_TOKEN, MAX_ANSWER, answer_tokens, answer_tokens_at_most
 from hybridproxy.metering.records import Ended, Outcome, Started
 from hybridproxy.model.backend import B
 from hybridproxy.model.bill import Bill, cost_of
@@ -26,7 +26,7 @@ from hybridproxy.model.value import value
 from hybridproxy.resilience.budget import Allowance
 from hybridproxy.resilience.events import Mode
 from hybridproxy.resilience.execution import Execution
-from hybridproxy.resilience.terms import BYTES_A_TOKEN, Terms
+from hybridproxy.resilience.terms import Terms
 from hybridproxy.stores.gates import Turn
 
 MODES: Final = {mode: mode.name.lower() for mode in Mode}

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -40,6 +40,7 @@ from hybridproxy.gateway.reply import (
     unauthorized,
 )
 from hybridproxy.gateway.running import Running
+from hybridproxy.metering.estimate import prompt_tokens
 from hybridproxy.metering.records import called
 from hybridproxy.model.backend import Backend, SovereignBackend
 from hybridproxy.model.bill import Bill
@@ -48,11 +49,11 @@ from hybridproxy.model.caller import Caller
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
-from hybridproxy.model.plan import Candidate, Refusal
+from hybridproxy.model.plan import Candidate, Plan, Refusal
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.price import dollars
 from hybridproxy.model.residency import NO_DEMAND
-from hybridproxy.model.snapshot import Handling, OnCut, Tenant
+from hybridproxy.model.snapshot import OnCut, Tenant
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.residency.proof import described
@@ -322,18 +323,19 @@ class Gateway:
             asked.candidates = inside.candidates
             if isinstance(inside, Refusal):
                 return inside
-            terms = self._terms(asked.arrival, call, inside.handling)
+            terms = self._terms(asked.arrival, call, inside)
             return Driver(call, inside, self._sovereign, parts, asked, terms, allowance)
         chosen = plan(call, caller, running.snapshot, health, now, rng, loads)
         asked.candidates = chosen.candidates
         if isinstance(chosen, Refusal):
             return chosen
         hedge = hedge_after(chosen, parts.first_tokens) if call.stream else None
-        terms = self._terms(asked.arrival, call, chosen.handling, hedge)
+        terms = self._terms(asked.arrival, call, chosen, hedge)
         return Driver(call, chosen, self._general, parts, asked, terms, allowance)
 
-    def _terms(self, arrival: Arrival, call: Call, handling: Handling, hedge: HedgeAfter | None = None) -> Terms:
+    def _terms(self, arrival: Arrival, call: Call, plan: Plan[Any], hedge: HedgeAfter | None = None) -> Terms:
         """Return what the call's course depends on: the route's handling, within what the caller will wait."""
+        handling = plan.handling
         if arrival.silence is not None or arrival.whole is not None:
             times = shortened(handling.timeouts, silence=arrival.silence, whole=arrival.whole, stream=call.stream)
             if times is not handling.timeouts:
@@ -342,7 +344,7 @@ class Gateway:
         recoveries = tuple(way for way in ways if _RECOVERS[way](call))
         if all(way is OnCut.ERROR for way in recoveries):
             recoveries = ()
-        return Terms(call.stream, handling, recoveries, call.size, hedge)
+        return Terms(call.stream, handling, recoveries, prompt_tokens(call, plan.family), hedge)
 
     def _complete_headers(self, reply: Reply, arrival: Arrival, record: Record) -> None:
         """Give an error the headers that every answer to a model call has, as far as the call got."""

@@ -12,14 +12,13 @@ from typing import Any, Final
 
 from hybridproxy.gateway.outgoing import priority_of
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
-from hybridproxy.metering.estimate import answer_tokens
+from hybridproxy.metering.estimate import BYTES_A_TOKEN, answer_tokens
 from hybridproxy.model.call import Call
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Tenant
 from hybridproxy.model.value import value
 from hybridproxy.resilience.events import Event, Mode, Refused, StartAttempt
-from hybridproxy.resilience.terms import BYTES_A_TOKEN
 from hybridproxy.stores.gates import Full, Turn, Waiting, Wish
 from hybridproxy.stores.limiters import Limiters
 

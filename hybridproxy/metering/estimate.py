@@ -24,6 +24,12 @@ MAX_ANSWER: Final = 1_000_000
 MOST_OF: Final = 128
 """Answers of which the best may be shown, whatever the caller says; OpenAI allows 20."""
 
+BYTES_A_TOKEN: Final = 4
+"""Of a body, where nobody looks closer."""
+
+SMALL: Final = 16 * 1024
+"""Bytes of a body up to which nobody does: a picture of that size is wrong by a few thousand tokens at most."""
+
 IMAGE_TOKENS: Final = 1300
 """Of a picture of a million pixels: 1,333 by Anthropic's rule (width x height / 750), 1,280 by Qwen's default bound."""
 
@@ -62,8 +68,25 @@ def input_tokens(body: Mapping[str, Any], family: str) -> int:
     for message in messages:
         content = message.get("content") if type(message) is dict else None
         if type(content) is list:
-            images += sum(type(part) is dict and part.get("type") == "image_url" for part in content)
+            images += sum(_pictures(part) for part in content if type(part) is dict)
     return tokens + images * IMAGE_TOKENS + len(messages) * MESSAGE_TOKENS
+
+
+def prompt_tokens(call: Call, family: str) -> int:
+    """Return about how many tokens a call's input has, at least one, where no limit of its tenant asks for that.
+
+    A small body counts by its bytes. Of a large one most may be a picture or a film, which has far fewer tokens.
+    """
+    return max(1, call.size // BYTES_A_TOKEN if call.size <= SMALL else input_tokens(call.body, family))
+
+
+def _pictures(part: Mapping[str, Any]) -> int:
+    """Return how many pictures a part of a message has: a film has one, or those that it is made of."""
+    kind = part.get("type")
+    if kind in ("image_url", "video_url"):
+        return 1
+    frames = part.get("video") if kind == "video" else None
+    return len(frames) if type(frames) is list else int(type(frames) is str)
 
 
 def answer_tokens(call: Call) -> int:

@@ -1,12 +1,10 @@
 """What a call's course depends on beside the targets of its plan."""
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from hybridproxy.model.snapshot import DEFAULT_HANDLING, Handling, OnCut
 from hybridproxy.model.value import value
 from hybridproxy.resilience.hedge import HedgeAfter
-
-BYTES_A_TOKEN: Final = 4
 
 
 class Allowance(Protocol):
@@ -41,7 +39,7 @@ class Terms:
         stream: it streams.
         handling: the route's, with the timeouts cut to what the caller will wait.
         recoveries: the ways this call's stream may go on when it is cut, in the order to try them.
-        size: bytes of the body, for what an attempt may cost.
+        prompt: tokens of the input, as estimated, for what an attempt may cost.
         hedge_after: seconds without output after which a second backend is asked too, None: never.
 
     """
@@ -49,10 +47,5 @@ class Terms:
     stream: bool
     handling: Handling = DEFAULT_HANDLING
     recoveries: tuple[OnCut, ...] = ()
-    size: int = 0
+    prompt: int = 1
     hedge_after: HedgeAfter | None = None
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of the input, as estimated."""
-        return max(1, self.size // BYTES_A_TOKEN)

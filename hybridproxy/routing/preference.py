@@ -17,13 +17,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from hybridproxy.families import FAMILIES
-from hybridproxy.families.family import estimate_tokens
-from hybridproxy.model.call import ANSWER_BOUNDS, Call, Capability
+from hybridproxy.metering.estimate import prompt_tokens
+from hybridproxy.model.call import ANSWER_BOUNDS, Call
 from hybridproxy.model.load import Loads, Pace, PaceKey
 from hybridproxy.model.price import MILLION, Price
 from hybridproxy.model.snapshot import Prefer
-from hybridproxy.resilience.terms import BYTES_A_TOKEN
 from hybridproxy.routing.scores import Rng, Weighted, ordered
 
 NEAR_PRICE: Final = 1.05
@@ -84,20 +82,14 @@ def measured(pace: Pace | None, now: float) -> float | None:
 
 
 def expected_tokens(call: Call, family: str) -> tuple[int, int, bool]:
-    """Return about how many tokens a call's input has, how many its answer may have, and whether it asks to think.
-
-    A text of four bytes counts as a token; where there are pictures the texts are looked at, since theirs are far less.
-    """
-    prompt = call.size // BYTES_A_TOKEN
-    if Capability.VISION in call.needs:
-        prompt = estimate_tokens(FAMILIES[family], call.body).tokens
+    """Return about how many tokens a call's input has, how many its answer may have, and whether it asks to think."""
     body, answer = call.body, ANSWER
     for name in ANSWER_BOUNDS:
         limit = body.get(name)
         if type(limit) is int and 0 < limit <= MILLION:
             answer = limit
             break
-    return prompt, answer, body.get("enable_thinking") is True
+    return prompt_tokens(call, family), answer, body.get("enable_thinking") is True
 
 
 def arranged(groups: Sequence[tuple[R, ...]]) -> tuple[tuple[R, ...], ...]:

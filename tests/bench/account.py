@@ -38,7 +38,7 @@ ROUNDS, CALLS = 30, 200
 async def main(folder):
     ledger = FileLedger(folder, wall=time.time, new_id=lambda: secrets.token_hex(8), log=print)
     ledger.start()
-    call, rng, allowances, terms = make.call(), random.Random(1), Allowances(), Terms(stream=True, size=400)
+    call, rng, allowances, terms = make.call(), random.Random(1), Allowances(), Terms(stream=True, prompt=100)
     target = replace(make.target(), price=price(0.2, 0.6))
     exchange = SimpleNamespace(repeated=False, billed=True)
     attempt = SimpleNamespace(exchange=exchange, usage=Usage(100, 50), seen=NOTHING_SEEN, refused=False)

@@ -153,7 +153,7 @@ TERMS = st.builds(
     stream=st.sampled_from([True, True, True, False]),
     handling=st.builds(Handling, st.just(Timeouts()), st.sampled_from([0.0, 0.0, 3.0, 9.0])),
     recoveries=WAYS,
-    size=st.just(4000),
+    prompt=st.just(1000),
     hedge_after=st.sampled_from([None, 2.0]),
 )
 PURSES = st.sampled_from(ROOM)
@@ -417,7 +417,7 @@ def test_long_and_eventful_courses_keep_the_rules(seed: int) -> None:
     ]
     handling = Handling(patience=rng.choice([0.0, 0.0, 3.0, 9.0]))
     ways = tuple(rng.sample(list(OnCut), rng.choice([0, 1, 2, 2])))
-    terms = Terms(rng.random() < 0.9, handling, ways, 4000, rng.choice([None, HedgeAfter(2.0)]))
+    terms = Terms(rng.random() < 0.9, handling, ways, 1000, rng.choice([None, HedgeAfter(2.0)]))
     faults = [
         Fault(kind, "words", "backend", retry_after=rng.choice([None, 1.0, 9.0]), billed=rng.random() < 0.3)
         for kind in rng.choices(KINDS, k=25)

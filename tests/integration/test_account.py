@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from hybridproxy.gateway.driver import Driver
@@ -135,6 +136,21 @@ async def test_a_cut_stream_costs_what_was_seen_of_it(shop: Stack, fault: str) -
     assert end.usage.completion == 4
     assert end.usage.prompt > 0
     assert books.called[0].estimated == end.cost > 8000
+
+
+async def test_a_picture_that_nobody_counted_is_charged_as_one(shop: Stack) -> None:
+    """And not as a text as long as its base64: 400 kB would be a hundred thousand tokens."""
+    books = books_of(shop)
+    shop.sim("together").behave({"fault": {"kind": "cut", "after_pieces": 3}})
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}}
+    body = {"model": "qwen", "stream": True, "messages": [{"role": "user", "content": [shown]}]}
+    async with shop.post(json=body) as response:
+        with contextlib.suppress(aiohttp.ClientPayloadError):
+            await response.read()
+    books.check()
+    (cut,) = books.ended
+    assert (cut.outcome, cut.basis) == (Outcome.CUT, Basis.ESTIMATE)
+    assert 1000 < cut.usage.prompt < 2000
 
 
 async def test_a_tool_call_that_an_error_ends_costs_what_was_seen_of_it(shop: Stack) -> None:

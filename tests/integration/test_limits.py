@@ -163,6 +163,16 @@ async def test_tokens_are_reserved_by_an_estimate_and_settled_by_what_was_used(t
         assert in_use(stack)["tokens"] == before + answer.usage.total_tokens
 
 
+@pytest.mark.parametrize("kind", ["image_url", "video_url", "audio_url"])
+async def test_the_bytes_of_pictures_films_and_sounds_are_no_tokens(tmp_path: Path, kind: str) -> None:
+    """300 kB of base64 would be a hundred thousand; a model with a small window is asked all the same."""
+    shown = [{"type": kind, kind: {"url": "data:x/y;base64," + "A" * 400_000}}, {"type": "text", "text": "what?"}]
+    body = {"model": "small-window", "max_tokens": 50, "messages": [{"role": "user", "content": shown}]}
+    async with running(tmp_path, limits=", limits: {tpm: 5000}") as stack, stack.post(json=body) as response:
+        assert response.status == 200, await response.text()
+        assert response.headers["x-hybridproxy-backend"] == "together-us"
+
+
 async def test_a_call_that_reaches_nobody_gives_everything_back(tmp_path: Path) -> None:
     """Its request too; one that an upstream refused has made a request and used nothing."""
     async with running(tmp_path, limits=", limits: {rpm: 50, tpm: 50000}, budget: {usd_per_day: 9}") as stack:

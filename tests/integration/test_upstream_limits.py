@@ -116,6 +116,25 @@ async def test_explain_says_that_a_backend_has_no_room(limited: Any) -> None:
     assert "full" not in second
 
 
+@pytest.mark.parametrize("kind", ["image_url", "video_url"])
+async def test_the_bytes_of_a_picture_are_no_tokens_of_a_quota(limited: Any, kind: str) -> None:
+    """Four calls with a picture of 300 kB have room at once: of 600,000 tokens a minute each takes some thousand."""
+    stack = await limited("tpm: 600000", backends_asia="[dashscope-sg]")
+    behave(stack, "dashscope", latency_ms=60_000)
+    shown = [{"type": kind, kind: {"url": "data:image/png;base64," + "A" * 400_000}}, {"type": "text", "text": "what?"}]
+    body = {"model": "qwen", "max_tokens": 50, "messages": [{"role": "user", "content": shown}]}
+
+    async def look() -> None:
+        async with stack.post(address=SINGAPORE, json=body) as answer:
+            await answer.read()
+
+    calls = [asyncio.create_task(look()) for _ in range(4)]
+    await stack.until(lambda: len(statuses(stack, "dashscope")) == 4)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def test_a_call_waits_for_a_stream_to_end(limited: Any) -> None:
     """One at a time: the second call is sent when the first has its answer, and not before."""
     stack = await limited("streams: 1", backends_asia="[dashscope-sg]")

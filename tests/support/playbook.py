@@ -112,7 +112,7 @@ class Playbook:
             stream,
             handling,
             tuple(on_cut),
-            size=4000,
+            prompt=1000,
             hedge_after=None if hedge_after is None else HedgeAfter(hedge_after),
         )
         chosen = targets(plan) if isinstance(plan, int) else plan

@@ -53,9 +53,12 @@ def test_an_array_of_tokens_is_counted_exactly() -> None:
     assert tokens(input=[[1, 2], [3, 4, 5]]) == 5
 
 
-def test_images_and_fields_that_are_no_text_count_for_nothing() -> None:
+@pytest.mark.parametrize(
+    "kind", ["image_url", "input_audio", "file", "video", "video_url", "audio_url", "image_embeds", "audio_embeds"]
+)
+def test_images_and_fields_that_are_no_text_count_for_nothing(kind: str) -> None:
     """The estimate is rather too low: a megabyte of base64 is no text, and `temperature` is no input."""
-    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
+    part = {"type": kind, kind: {"url": "data:image/png;base64," + "A" * 1_000_000}}
     assert tokens(messages=[{"role": "user", "content": [part, {"type": "text", "text": "a" * 40}]}]) == 10
     assert tokens(temperature=1, stop=["a" * 1000], input=[]) == 0
 

@@ -16,6 +16,7 @@ from hybridproxy.metering.estimate import (
     estimate,
     input_tokens,
     money,
+    prompt_tokens,
 )
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.price import price
@@ -36,6 +37,27 @@ def test_texts_and_pictures_and_messages_count() -> None:
     assert 10 + IMAGE_TOKENS + 2 * MESSAGE_TOKENS <= input_tokens(shown, "qwen3") <= 15 + IMAGE_TOKENS + 12
     assert input_tokens({"prompt": "x" * 40}, "deepseek") == 12
     assert input_tokens({"input": [[1, 2, 3]]}, "other") == 3
+
+
+def test_films_count_as_pictures_do() -> None:
+    """One, or each of those it is made of; their bytes are no text."""
+    film = {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + "x" * 9000}}
+    frames = {"type": "video", "video": ["data:image/png;base64," + "x" * 9000] * 3}
+    odd = [{"type": "video", "video": "https://example.com/film.mp4"}, {"type": ["video_url"]}, {"type": "video"}]
+    for parts, pictures in (([film], 1), ([frames], 3), (odd, 1)):
+        shown = {"messages": [{"role": "user", "content": parts}]}
+        assert input_tokens(shown, "qwen3") == pictures * IMAGE_TOKENS + MESSAGE_TOKENS
+
+
+def test_an_input_is_known_roughly_before_anybody_asks_for_its_length() -> None:
+    """A small one by its bytes, four a token; of a large one most may be a picture, so its texts are looked at."""
+    text: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
+    picture = {"type": "image_url", "image_url": {"url": "x" * 400_000}}
+    seen: dict[str, Any] = {"messages": [{"role": "user", "content": [picture]}]}
+    sized = [(text, 0, 1), (text, 3, 1), (text, 4000, 1000), (seen, 400_000, IMAGE_TOKENS + MESSAGE_TOKENS)]
+    for body, size, tokens in sized:
+        assert prompt_tokens(replace(asked(**body), size=size), "qwen3") == tokens
+    assert prompt_tokens(replace(asked(), size=400_000), "qwen3") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """What a call's course depends on."""
 
-import pytest
-
 from hybridproxy.resilience.terms import Terms
 
 
-@pytest.mark.parametrize(("size", "tokens"), [(0, 1), (3, 1), (4_000, 1_000)])
-def test_the_input_is_estimated_by_its_size(size: int, tokens: int) -> None:
-    """Four bytes a token, and nothing is free."""
-    assert Terms(stream=True, size=size).prompt == tokens
+def test_a_call_of_which_nothing_is_known_has_no_way_on_and_is_not_free() -> None:
+    """No recoveries, no hedge, and a token of input at least."""
+    terms = Terms(stream=True)
+    assert (terms.recoveries, terms.hedge_after, terms.prompt) == ((), None, 1)

@@ -119,7 +119,7 @@ def test_bytes_of_pictures_are_no_text() -> None:
     body = {"messages": [{"role": "user", "content": parts}]}
     asked = call()
     looks = Call(asked.operation, "qwen", True, False, 1, frozenset({Capability.VISION}), 100_500, body)
-    assert expected_tokens(looks, "qwen3")[0] == 100
+    assert 100 < expected_tokens(looks, "qwen3")[0] < 2000
 
 
 def test_the_freshest_comes_first_and_what_nobody_knows_last() -> None:
