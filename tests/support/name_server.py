@@ -89,9 +89,11 @@ class _Datagrams(asyncio.DatagramProtocol):
 async def name_server(*records: Record) -> AsyncIterator[NameServer]:
     """Run one."""
     server = NameServer(*records)
+    served: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(EOFError):
+        served[asyncio.current_task()] = writer
+        with contextlib.suppress(EOFError, ConnectionError):
             size = int.from_bytes(await reader.readexactly(2))
             message = server.answer(await reader.readexactly(size), server.tcp_flags, server.over_tcp)
             writer.write((len(message).to_bytes(2) + message)[: 20 if server.cut else None])
@@ -104,6 +106,11 @@ async def name_server(*records: Record) -> AsyncIterator[NameServer]:
     finally:
         transport.close()
         stream.close()
+        for _ in range(5):  # a connection that was just taken
+            await asyncio.sleep(0)
+        for writer in served.values():
+            writer.transport.abort()  # its caller may not have heard the end, or not have sent all of its question
+        await asyncio.gather(*(task for task in served if task is not None))
 
 
 async def _listening(server: NameServer, serve: Serve) -> tuple[asyncio.Server, asyncio.DatagramTransport]:
