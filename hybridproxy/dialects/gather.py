@@ -7,6 +7,8 @@ import orjson
 from hybridproxy.dialects.sse import data_of
 
 _TEXTS: Final = ("content", "reasoning_content", "reasoning", "refusal")
+_PIECES: Final = frozenset({"data", "transcript", "arguments"})
+"""Within an object of a message what comes in pieces: of a sound, and of a call in the older form."""
 MAX_CALLS: Final = 512
 """Tool calls of one choice; more are no answer to any request."""
 
@@ -64,13 +66,12 @@ class _Choice:
     def feed(self, choice: dict[str, Any]) -> None:
         self._finish = choice.get("finish_reason") or self._finish
         self._take_logprobs(choice.get("logprobs"))
-        text = choice.get("text")
-        if type(text) is str:
+        text, delta = choice.get("text"), choice.get("delta") or choice.get("message")
+        if type(delta) is dict:  # Together says the text of a chat a second time, beside it
+            self._take_delta(delta)
+        elif type(text) is str and "delta" not in choice:
             self._text = [] if self._text is None else self._text
             self._text.append(text)
-        delta = choice.get("delta") or choice.get("message")
-        if type(delta) is dict:
-            self._take_delta(delta)
 
     def _take_delta(self, delta: dict[str, Any]) -> None:
         for name, given in delta.items():
@@ -84,6 +85,8 @@ class _Choice:
                 if type(self._more.get(name)) is not list:
                     self._more[name] = []
                 self._more[name] += given
+            elif type(given) is dict:
+                self._more[name] = _joined(self._more.get(name), given)
             elif given is not None:
                 self._more[name] = given
 
@@ -117,3 +120,14 @@ class _Choice:
                 for _, call in sorted(self._calls.items())
             ]
         return {**choice, "message": message}
+
+
+def _joined(before: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return an object that came in pieces, one piece longer."""
+    made: dict[str, Any] = {**before} if type(before) is dict else {}
+    for name, value in given.items():
+        if name in _PIECES and type(value) is str and type(made.get(name)) is str:
+            made[name] += value
+        elif value is not None:
+            made[name] = value
+    return made

@@ -80,9 +80,11 @@ class Unifier:
         row = self._row
         holder = choice.get("delta") or choice.get("message")
         changed = type(holder) is dict and self._change_holder(holder, choice.get("index"))
-        if row.flat_logprobs and (entries := _entries(choice.get("logprobs"), holder)):
-            choice["logprobs"] = {"content": entries, "refusal": None}
-            changed = True
+        if row.flat_logprobs and ("delta" in choice or "message" in choice):  # of a plain completion lists are OpenAI's
+            entries = _entries(choice.get("logprobs"), holder)
+            if entries:
+                choice["logprobs"] = {"content": entries, "refusal": None}
+                changed = True
         reason = choice.get("finish_reason")
         if type(reason) is str and reason in row.finishes:
             choice["finish_reason"] = row.finishes[reason]
@@ -134,18 +136,30 @@ def _entries(told: Any, holder: Any) -> list[dict[str, Any]]:
     """Return how probable each token was, as OpenAI does; nothing where it is not told, or told as OpenAI does."""
     tokens: Any
     numbers: Any
+    others: Any = None
     if type(told) is float or type(told) is int:
         tokens, numbers = [holder.get("content") if type(holder) is dict else None], [told]
     elif type(told) is dict:
-        tokens, numbers = told.get("tokens"), told.get("token_logprobs")
+        tokens, numbers, others = told.get("tokens"), told.get("token_logprobs"), told.get("top_logprobs")
     else:
         return []
     if type(tokens) is not list or type(numbers) is not list or not all(type(token) is str for token in tokens):
         return []
+    if type(others) is not list or len(others) != len(tokens):
+        others = [None] * len(tokens)
     return [
-        {"token": token, "logprob": number, "bytes": list(token.encode()), "top_logprobs": []}
-        for token, number in zip(tokens, numbers, strict=False)
+        {**_entry(token, number), "top_logprobs": _others(other)}
+        for token, number, other in zip(tokens, numbers, others, strict=False)
     ]
+
+
+def _entry(token: str, number: Any) -> dict[str, Any]:
+    return {"token": token, "logprob": number, "bytes": list(token.encode())}
+
+
+def _others(given: Any) -> list[dict[str, Any]]:
+    """Return the tokens that might have stood there, of an object that has a number for each."""
+    return [_entry(token, number) for token, number in given.items()] if type(given) is dict else []
 
 
 def _parsed(data: bytes) -> Any:

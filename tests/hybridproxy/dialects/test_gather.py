@@ -46,6 +46,29 @@ def test_text_and_thought_are_joined() -> None:
     assert answer == {**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE}
 
 
+def test_sound_in_pieces_becomes_one_sound() -> None:
+    """Models that speak only do so in a stream; a call in the older form comes in pieces likewise."""
+    answer = gathered(
+        chunk({"role": "assistant", "audio": {"id": "s", "transcript": "He"}}),
+        chunk({"audio": {"data": "AAAA", "transcript": None}}),
+        chunk({"audio": {"data": "BBBB", "transcript": "llo"}}),
+        chunk({"audio": {"expires_at": 9}}),
+        chunk({"function_call": {"name": "f", "arguments": '{"x'}}),
+        chunk({"function_call": {"arguments": '":1}'}}, "stop"),
+    )
+    message = answer["choices"][0]["message"]
+    assert message["audio"] == {"id": "s", "transcript": "Hello", "data": "AAAABBBB", "expires_at": 9}
+    assert message["function_call"] == {"name": "f", "arguments": '{"x":1}'}
+    assert gathered(chunk({"x": 1}), chunk({"x": {"data": "a"}}))["choices"][0]["message"]["x"] == {"data": "a"}
+
+
+def test_a_text_beside_a_delta_is_the_same_text_again() -> None:
+    """Together says it twice; the answer is one of a chat."""
+    answer = gathered(chunk({"content": "a"}, text="a"), chunk({"content": "b"}, text="b"), chunk({}, "stop", text=""))
+    assert answer["object"] == "chat.completion"
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "ab"}
+
+
 def test_tool_calls_in_pieces_become_whole_ones() -> None:
     """Two at once, their arguments split anywhere; the id and the name come with the first piece."""
     first = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x'}}

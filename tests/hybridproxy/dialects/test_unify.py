@@ -33,6 +33,7 @@ JSON = st.recursive(
                     "logprobs",
                     "tokens",
                     "token_logprobs",
+                    "top_logprobs",
                     "error",
                     "id",
                 ]
@@ -130,6 +131,29 @@ def test_probabilities_are_one_entry_a_token() -> None:
     assert probable(-0.5, {"content": "é"}) == {"content": [entry], "refusal": None}
     assert probable({"tokens": ["é"], "token_logprobs": [-0.5]}, {}) == {"content": [entry], "refusal": None}
     assert probable(0, {"content": "a"})["content"][0]["logprob"] == 0
+
+
+def test_other_tokens_that_were_probable_are_told() -> None:
+    """Together has them, where they were asked for, as an object a token."""
+    told = {"tokens": ["a", "b"], "token_logprobs": [-0.5, -0.25], "top_logprobs": [{"a": -0.5, "é": -1}, None]}
+    entries = probable(told, {})["content"]
+    assert entries[0]["top_logprobs"] == [
+        {"token": "a", "logprob": -0.5, "bytes": [97]},
+        {"token": "é", "logprob": -1, "bytes": [195, 169]},
+    ]
+    assert entries[1]["top_logprobs"] == []
+    other = probable({**told, "top_logprobs": {"a": -0.5}}, {})["content"]
+    assert [entry["top_logprobs"] for entry in other] == [[], []]
+
+
+def test_probabilities_of_a_plain_completion_are_lists_at_openai_too() -> None:
+    """Its clients read them as they are, streamed and not."""
+    told = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5}], "text_offset": [0]}
+    answer = {"object": "text_completion", "choices": [{"index": 0, "text": "a", "logprobs": told}]}
+    assert not Unifier(FLAT).whole(answer)
+    assert first(answer)["logprobs"] == told
+    given = event(answer)
+    assert Unifier(FLAT).feed(given) == (given,)
 
 
 @pytest.mark.parametrize(
