@@ -163,6 +163,8 @@ def _say_on(told: Thinking, spelling: Thinks, said: dict[str, Any]) -> set[str]:
         said |= spelling.on
         if not spelling.on:
             unsaid.add("on")
+    elif "on" in told.places.values() and not spelling.either:  # how much and how hard may not switch it on
+        said |= {place: what for place, what in spelling.on.items() if place not in said}
     return unsaid
 
 

@@ -19,7 +19,7 @@ from hybridproxy.model.fault import Fault
 from hybridproxy.model.plan import Target
 from hybridproxy.model.snapshot import Snapshot
 from hybridproxy.providers import PROVIDERS
-from hybridproxy.providers.lists import Listed, Lists, read_list
+from hybridproxy.providers.lists import Listed, Lists, count, is_whole, read_list
 from hybridproxy.providers.provider import Provider
 from hybridproxy.transport.session import GeneralSession, SovereignSession
 from hybridproxy.transport.sweep import Sweep
@@ -30,7 +30,9 @@ AT_MOST: Final = 60.0
 """Seconds for one list, however it comes."""
 
 MAX_LIST: Final = 16_000_000
-"""Bytes of one list; OpenRouter's, the longest known, has about one million."""
+"""Bytes of one answer; OpenRouter's list, the longest known, has about one million."""
+
+MAX_PAGES: Final = 50
 
 AT_ONCE: Final = 8
 
@@ -71,46 +73,79 @@ async def _ask(
 ) -> tuple[Listed, ...] | str:
     backend, inside = snapshot.backends[name], snapshot.sovereign.get(name)
     provider = PROVIDERS[backend.provider]
-    if provider.lists is None:
+    lists = provider.lists
+    if lists is None:
         return f"{provider.name} is not known to list its models"
-    found = _place(provider, provider.lists, backend.endpoints[0])
+    found = _place(provider, lists, backend.endpoints[0])
     if isinstance(found, str):
         return found
-    endpoint, path = found
-    request, page = UpstreamRequest(path, b"", stream=False, method="GET"), _Page()
-    if inside is None:
-        key = _key(backend.credentials[0], provider.lists, own=endpoint == backend.endpoints[0])
-        page.exchange = general.start(Target(backend, endpoint, key, "", WITHIN), request, page)
-    else:
-        page.exchange = sovereign.start(Target(inside, endpoint, inside.credentials[0], "", WITHIN), request, page)
+    endpoint, root, path = found
+    own = endpoint == backend.endpoints[0]
+
+    def start(request: UpstreamRequest, page: _Page) -> Exchange:
+        if inside is None:
+            key = _key(backend.credentials[0], lists, own=own)
+            return general.start(Target(backend, endpoint, key, "", WITHIN), request, page)
+        return sovereign.start(Target(inside, endpoint, inside.credentials[0], "", WITHIN), request, page)
+
     try:
-        raw = await asyncio.wait_for(page.done, AT_MOST)
+        async with asyncio.timeout(AT_MOST):
+            return await _pages(lists, root, path, (*(backend.headers if own else ()), *lists.headers), start)
     except TimeoutError:
-        page.exchange.cancel()
         return f"its list did not come within {AT_MOST:g} s"
-    return raw if isinstance(raw, str) else _read(provider.lists, raw)
 
 
-def _read(lists: Lists, raw: bytes) -> tuple[Listed, ...] | str:
-    try:
-        body: Any = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return "its list is not JSON"
-    found = read_list(lists, body)
-    if found is None:
-        return "its answer is no list of models"
-    return found or "its list is empty"
+async def _pages(
+    lists: Lists,
+    root: str | None,
+    path: str,
+    headers: tuple[tuple[str, str], ...],
+    start: Callable[[UpstreamRequest, "_Page"], Exchange],
+) -> tuple[Listed, ...] | str:
+    """Return a whole list, of pages that are asked for one after the other.
+
+    A part of a list is none: what is on the rest would look gone.
+    """
+    listed: list[Listed] = []
+    entries = 0
+    for number in range(1, MAX_PAGES + 1):
+        query = f"{'&' if '?' in path else '?'}{lists.page}={number}" if lists.page else ""
+        page = _Page()
+        request = UpstreamRequest(path + query, b"", stream=False, method="GET", headers=headers, root=root)
+        page.exchange = start(request, page)
+        try:
+            raw = await page.done
+        finally:
+            page.exchange.cancel()
+        if isinstance(raw, str):
+            return raw
+        try:
+            body: Any = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return "its list is not JSON"
+        found, more = read_list(lists, body), count(lists, body)
+        if found is None:
+            return "its answer is no list of models"
+        listed += found
+        entries += more
+        if is_whole(lists, body, entries):
+            return tuple(listed) or "its list is empty"
+        if not more:
+            break
+    return f"its list ended after {entries} entries, before its end"
 
 
-def _place(provider: Provider, lists: Lists, endpoint: Endpoint) -> tuple[Endpoint, str] | str:
-    """Return where the list is, or why it is not asked for."""
+def _place(provider: Provider, lists: Lists, endpoint: Endpoint) -> tuple[Endpoint, str | None, str] | str:
+    """Return where the list is (an endpoint, the root there if it is not the endpoint's own, a path), or why not."""
+    if lists.dialect is not None:
+        return endpoint, provider.wires[lists.dialect].root_at(endpoint.base_path), lists.path
     if lists.path.startswith("/"):
-        return endpoint, ("" if endpoint.base_path.endswith(provider.root) else provider.root) + lists.path
+        return endpoint, None, ("" if endpoint.base_path.endswith(provider.root) else provider.root) + lists.path
     if endpoint.host not in {urlsplit(site).hostname for site in provider.sites.values()}:
         return f"the list of {provider.name} is elsewhere, and so is this backend"
     url = urlsplit(lists.path)
     whole = Endpoint(url.scheme, url.hostname or "", url.port or 443, "")
-    return whole, url.path + (f"?{url.query}" if url.query else "")
+    return whole, None, url.path + (f"?{url.query}" if url.query else "")
 
 
 def _key(key: Credential, lists: Lists, *, own: bool) -> Credential:

@@ -1,6 +1,6 @@
 """From a judged call to the body one backend gets: our own serialisation, in the provider's spelling."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -246,7 +246,9 @@ def _accepted(call: Call, provider: Provider) -> tuple[Body, tuple[str, ...]]:
         taken = body.keys() - provider.drops
     else:
         dropped += say_thinking(body, provider.thinks)
-        taken = body.keys() - provider.drops if provider.accepts is None else body.keys() & provider.accepts
+        taken = body.keys() - provider.drops
+        if provider.accepts is not None:
+            taken &= provider.accepts
         if provider.forgets:
             dropped += without(body, _THOUGHTS)
         elif provider.reasoning != THINKING:
@@ -256,10 +258,27 @@ def _accepted(call: Call, provider: Provider) -> tuple[Body, tuple[str, ...]]:
     if len(taken) < len(body):
         left_out = [name for name in body if name not in taken and name not in _OURS_TO_SAY]
         dropped += tuple(name for name in left_out if body[name] not in (None, _EMPTY.get(name)))
-    renames = provider.renames
-    if renames:  # a null would otherwise take the place of what another field of that name says
-        taken = {name for name in taken if body[name] is not None}
-    return {renames.get(name, name): value for name, value in body.items() if name in taken}, dropped
+    if not provider.renames:
+        return {name: value for name, value in body.items() if name in taken}, dropped
+    return _renamed(body, taken, provider.renames), dropped
+
+
+def _renamed(body: Body, taken: Collection[str], renames: Mapping[str, str]) -> Body:
+    """Return what is taken of a body in the provider's names; of two numbers that get one name the lower.
+
+    A null would otherwise take the place of what another field of that name says.
+    """
+    made: Body = {}
+    for name, given in body.items():
+        if name not in taken or given is None:
+            continue
+        own = renames.get(name, name)
+        before = made.get(own)
+        if type(before) is type(given) is int:
+            made[own] = min(before, given)
+        elif before is None or name in renames:
+            made[own] = given
+    return made
 
 
 _THOUGHTS: Final = frozenset({THINKING})

@@ -11,6 +11,7 @@ from hybridproxy.model.call import Operation
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
+from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.parameters import BIAS, LOGPROBS, SEARCH
 from hybridproxy.providers.provider import Provider, Wire
 from hybridproxy.providers.quotas import ANTHROPIC_QUOTAS
@@ -71,6 +72,14 @@ ANTHROPIC = Provider(
         efforts=same("low", "medium", "high", "xhigh", "max"),
         with_effort={"thinking.type": "adaptive"},
         either=True,
+    ),
+    # what was retired stays on the list, with its day
+    lists=Lists(
+        path="/models?limit=1000",
+        dialect=Dialect.ANTHROPIC,
+        headers=(("anthropic-version", "2023-06-01"),),
+        context="max_input_tokens",
+        removal="retires_at",
     ),
     faults=(
         FaultRule(FaultKind.CONTEXT_TOO_LONG, status=400, says=("prompt is too long", "exceed context limit")),

@@ -1,13 +1,16 @@
 """Alibaba Model Studio (DashScope): its OpenAI-compatible mode, which offers chat and embeddings, and its own protocol.
 
 `dashscope` is asked in the first, and in the second where the caller speaks it, whose call and answer then pass as they
-are. `dashscope-native` is asked in the second by all.
+are. `dashscope-native` is asked in the second by all. Fields that are not listed for a chat are overlooked in silence,
+so they are not sent; both modes call one tool at a time unless `parallel_tool_calls` is sent, the opposite of OpenAI's
+default.
 
 Hosts: alibabacloud.com/help/model-studio/base-url (2026-10). Where a site's host is not the same for every account the
 operator has to give `base_url`; in particular the US host is never guessed, since sources disagree on where it leads.
 Codes: docs.qwencloud.com error-messages (mid-2026), in the native and the compatible spelling. `insufficient_quota` is
 a throttle on tokens per minute here, the opposite of OpenAI's meaning; three billing codes come with a 429 and do not
 pass by waiting. `InternalError.Algo` also covers mistakes of the client, told apart by its words.
+List of models: Model Studio's page "List models" (2026-10-12), 20 a page unless more are asked for.
 Continuation: "partial mode" (Model Studio's page of that name, 2026-10), the same flag in the compatible mode. Its
 replies have the new text only. It works without thinking alone, and not for every model at every site: the page of
 qwen-turbo has it for Singapore and not for Beijing.
@@ -21,7 +24,8 @@ from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.auth import Auth
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
-from hybridproxy.providers.parameters import BIAS, FUNCTIONS, SEARCH, SOUND
+from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import BIAS, CORE, FUNCTIONS, SEARCH, SOUND
 from hybridproxy.providers.provider import OPENAI_PATHS, RESPONSES_WIRE, Body, Continues, Provider, Wire
 from hybridproxy.providers.thinks import Thinks, same
 
@@ -47,9 +51,22 @@ TRIAL = "trial"
 TRIAL_SITES = frozenset({"singapore", "beijing", "hongkong"})
 
 
+PARAMETERS = frozenset(
+    {
+        "temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty", "seed", "stop", "n",
+        "max_tokens", "max_completion_tokens", "enable_thinking", "thinking_budget", "preserve_thinking",
+        "reasoning_effort", "tools", "tool_choice", "parallel_tool_calls", "tool_stream", "response_format",
+        "logprobs", "top_logprobs", "enable_search", "search_options", "enable_code_interpreter",
+    }
+)  # fmt: skip
+"""Of a chat in its own protocol; the compatible mode has them too."""
+
+
 def _prepare(body: Body, pins: tuple[str, ...]) -> None:  # noqa: ARG001 - the signature of every row's function
-    """Bound the answer as the model knows it."""
+    """Bound the answer as the model knows it, and let it call several tools at once unless the caller forbids that."""
     say_bound(body, body["model"])
+    if body.get("tools") and body.get("parallel_tool_calls") is None:
+        body["parallel_tool_calls"] = True
 
 
 DASHSCOPE = Provider(
@@ -84,6 +101,11 @@ DASHSCOPE = Provider(
         ),
     },
     max_choices=4,
+    accepts=CORE
+    | PARAMETERS
+    | {"asr_options", "audio", "modalities", "ocr_options", "stream_options", "translation_options"}
+    | {"vl_high_resolution_images"},
+    refuses={"logit_bias": BIAS, **FUNCTIONS, **SEARCH},
     finishes={"null": None},
     auth=Auth(takes=frozenset({"x-dashscope-workspace", "x-dashscope-datainspection"})),
     thinks=Thinks(
@@ -98,6 +120,16 @@ DASHSCOPE = Provider(
         either=True,
     ),
     continuation=Continues(message={"partial": True}, body={"enable_thinking": False}),
+    # its prices name no currency, which is another at each site, and have tiers of which only words tell the bounds
+    lists=Lists(
+        path="/models?page_size=100",
+        dialect=Dialect.DASHSCOPE,
+        page="page_no",
+        total="output.total",
+        entries="output.models",
+        id="model",
+        context="model_info.context_window",
+    ),
     faults=(
         FaultRule(FaultKind.CONTENT_REFUSED, code=("datainspectionfailed", "data_inspection_failed")),
         FaultRule(
@@ -156,9 +188,9 @@ DASHSCOPE_NATIVE = replace(
     paths={},
     wires={Dialect.DASHSCOPE: Wire(_PATHS)},
     asks_for_usage=False,
+    accepts=None,
     drops=frozenset({"stream_options"}),
     refuses={"logit_bias": BIAS, **FUNCTIONS, **SOUND, **SEARCH},
     running_usage=True,
     finishes={},
-    lists=None,
 )

@@ -8,6 +8,7 @@ models of others, too, of which it does not say where they are computed. Its Ope
 from hybridproxy.model.call import Operation
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import FUNCTIONS, SEARCH
 from hybridproxy.providers.provider import Provider, Wire
 from hybridproxy.providers.thinks import NO_TEMPLATE, TEMPLATE, TEMPLATE_OWN, Thinks, same
 
@@ -22,6 +23,7 @@ DEEPINFRA = Provider(
         effort="reasoning_effort",
         efforts=same("low", "medium", "high"),
     ),
+    refuses=FUNCTIONS | SEARCH,
     renames={"max_completion_tokens": "max_tokens"},
     cost="estimated_cost",
     lists=Lists(

@@ -2,7 +2,8 @@
 
 A call that waits is kept alive with comments in a stream and blank lines before the JSON of a whole answer. A choice
 that finishes with `insufficient_system_resource` was broken off. Usage also has `prompt_cache_hit_tokens`. The length
-of an answer is `max_tokens`, thoughts included; the other name for it is not documented.
+of an answer is `max_tokens`, thoughts included; the other name for it is not documented, as are fields that are not in
+its list here. Words for how hard to think are mapped there, which has changed and may again: they go as they are.
 Continuation: a last message of the assistant's with `prefix`, at the address that ends with `/beta` (`site: beta`),
 which does all else, too; not while it thinks.
 """
@@ -10,13 +11,25 @@ which does all else, too; not while it thinks.
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import BIAS, CORE, FUNCTIONS, SEARCH, SOUND
 from hybridproxy.providers.provider import Continues, Provider
-from hybridproxy.providers.thinks import Thinks
+from hybridproxy.providers.thinks import Thinks, same
 
 DEEPSEEK = Provider(
     name="deepseek",
     sites={"": "https://api.deepseek.com", "beta": "https://api.deepseek.com/beta"},
     max_choices=1,
+    accepts=CORE
+    | {
+        "logprobs",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "stream_options",
+        "thinking",
+        "top_logprobs",
+        "user_id",
+    },
+    refuses={"logit_bias": BIAS, **FUNCTIONS, **SOUND, **SEARCH},
     drops=frozenset({"n"}),
     renames={"max_completion_tokens": "max_tokens"},
     continuation=Continues(
@@ -27,7 +40,7 @@ DEEPSEEK = Provider(
         on={"thinking.type": "enabled"},
         off={"thinking.type": "disabled"},
         effort="reasoning_effort",
-        efforts={"low": "high", "medium": "high", "high": "high", "xhigh": "max", "max": "max"},
+        efforts=same("low", "medium", "high", "xhigh", "max"),
         with_effort={"thinking.type": "enabled"},
     ),
     lists=Lists(),

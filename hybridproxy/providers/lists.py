@@ -1,4 +1,4 @@
-"""How a provider lists its models: one call as data, and its answer read into the same few facts for all of them.
+"""How a provider lists its models: a call as data, and its answer read into the same few facts for all of them.
 
 A path of a field is written with dots, `pricing.input`. In a list `sku=LLM output tokens` is the entry whose `sku` is
 so called. What is not there, or is no number, is not known.
@@ -6,6 +6,7 @@ so called. What is not there, or is no number, is not known.
 
 from typing import Any, Final
 
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.value import value
 
 MAX_LISTED: Final = 20_000
@@ -21,6 +22,10 @@ class Lists:
 
     Attributes:
         path: under the base URL; a whole https URL where the list has an address of its own.
+        dialect: the one of the provider's other dialects under whose root the path stands; None: the base URL's own.
+        headers: what the call has beside the key.
+        page: the parameter that counts the list's pages from 1; "": it comes whole.
+        total: the field of the answer with the number of entries on all pages.
         entries: the field of the answer that has the entries; "": the answer is the list itself.
         id: the name a call uses.
         before: what the listed name begins with and a call's name does not.
@@ -34,6 +39,10 @@ class Lists:
     """
 
     path: str = "/models"
+    dialect: Dialect | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    page: str = ""
+    total: str = ""
     entries: str = "data"
     id: str = "id"
     before: str = ""
@@ -63,6 +72,18 @@ def read_list(lists: Lists, body: Any) -> tuple[Listed, ...] | None:
         return None
     found = (_listed(lists, entry) for entry in entries[:MAX_LISTED])
     return tuple(one for one in found if one is not None)
+
+
+def is_whole(lists: Lists, body: Any, entries: int) -> bool:
+    """Return whether so many entries are all of a list; `body`: the last answer."""
+    total = _at(body, lists.total)
+    return not lists.page or (type(total) is int and entries >= total)
+
+
+def count(lists: Lists, body: Any) -> int:
+    """Return how many entries an answer has, those without a name too."""
+    entries = _at(body, lists.entries) if lists.entries else body
+    return len(entries) if isinstance(entries, list) else 0
 
 
 def _listed(lists: Lists, entry: Any) -> Listed | None:

@@ -15,6 +15,7 @@ from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.metrics import Metrics
+from hybridproxy.providers.parameters import FUNCTIONS, SEARCH
 from hybridproxy.providers.provider import Continues, Provider, Wire
 from hybridproxy.providers.thinks import NO_TEMPLATE, TEMPLATE, TEMPLATE_OWN, Thinks, same
 
@@ -25,6 +26,7 @@ LLAMA_CPP = Provider(
     continuation=Continues(
         body={"continue_final_message": True, "add_generation_prompt": False}, template={"enable_thinking": False}
     ),
+    refuses=FUNCTIONS | SEARCH,
     metrics=Metrics(
         "/metrics", "llamacpp:requests_processing", "llamacpp:requests_deferred", "llamacpp:kv_cache_usage_ratio"
     ),

@@ -15,6 +15,7 @@ from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import FUNCTIONS
 from hybridproxy.providers.provider import RESPONSES_WIRE, Body, Continues, Provider, Wire
 from hybridproxy.providers.quotas import OPENROUTER_QUOTAS
 from hybridproxy.providers.thinks import EFFORTS, Thinks, same
@@ -46,6 +47,7 @@ OPENROUTER = Provider(
     wires={Dialect.RESPONSES: RESPONSES_WIRE, Dialect.ANTHROPIC: Wire({Operation.CHAT: "/messages"})},
     asks_for_usage=False,
     drops=frozenset({"stream_options", "n", "store", "verbosity"}),
+    refuses=FUNCTIONS,
     max_choices=1,
     prepare=_prepare,
     continuation=Continues(),

@@ -13,6 +13,7 @@ vLLM. Priority: which end comes first depends on how the server was started, so 
 
 from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.metrics import Metrics
+from hybridproxy.providers.parameters import FUNCTIONS, SEARCH
 from hybridproxy.providers.provider import Continues, Provider
 from hybridproxy.providers.thinks import NO_TEMPLATE, TEMPLATE, TEMPLATE_OWN, Thinks, same
 
@@ -20,6 +21,7 @@ SGLANG = Provider(
     name="sglang",
     root="/v1",
     continuation=Continues(body={"continue_final_message": True}, template={"enable_thinking": False}),
+    refuses=FUNCTIONS | SEARCH,
     running_usage=True,
     metrics=Metrics("/metrics", "sglang:num_running_reqs", "sglang:num_queue_reqs", "sglang:token_usage"),
     caches_prefixes=True,

@@ -17,6 +17,7 @@ from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.metrics import Metrics
+from hybridproxy.providers.parameters import FUNCTIONS, SEARCH
 from hybridproxy.providers.provider import Continues, Provider, Wire
 from hybridproxy.providers.thinks import NO_TEMPLATE, TEMPLATE, TEMPLATE_OWN, Thinks, same
 
@@ -27,6 +28,7 @@ VLLM = Provider(
     continuation=Continues(
         body={"continue_final_message": True, "add_generation_prompt": False}, template={"enable_thinking": False}
     ),
+    refuses=FUNCTIONS | SEARCH,
     running_usage=True,
     metrics=Metrics("/metrics", "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"),
     caches_prefixes=True,

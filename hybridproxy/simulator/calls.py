@@ -139,7 +139,7 @@ class Call:
         elif self._unauthorized():
             await reply.error(row, row.unauthorized)
         elif name == "models" and method == "GET":
-            await reply.whole(200, orjson.dumps(wire.model_list(row, int(time()))))
+            await reply.whole(200, orjson.dumps(wire.model_list(row, int(time()), self._request.target)))
         else:
             known = name in row.calls or name == "models" or path in row.open_paths
             await reply.refuse(row.not_found, f"{row.name} does not answer {method} {path}.", 405 if known else 404)

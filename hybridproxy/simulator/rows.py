@@ -52,6 +52,7 @@ _DASHSCOPE_HEADERS = (
     ("x-dashscope-call-gateway", "true"),
     ("req-cost-time", "1"),
 )
+_DASHSCOPE_MODELS = ("qwen3-max", "qwen-plus", "qwen-flash", "qwen3-235b-a22b-instruct-2507", "text-embedding-v4")
 _DASHSCOPE_NATIVE = Provider(
     name="dashscope-native",
     bills_failures=False,
@@ -60,7 +61,7 @@ _DASHSCOPE_NATIVE = Provider(
     shape=native_shape,
     calls=frozenset({TEXT, MULTIMODAL, EMBEDDING}),
     native=True,
-    models=(),
+    models=_DASHSCOPE_MODELS,
     id_prefix="",
     headers=_DASHSCOPE_HEADERS,
     max_tokens_spares_reasoning=True,
@@ -84,7 +85,7 @@ _ROWS = (
         calls=frozenset({"chat/completions", "embeddings"}) | RESPONSES,
         keeps_responses=True,
         summarises=True,
-        models=("qwen3-max", "qwen-plus", "qwen-flash", "qwen3-235b-a22b-instruct-2507", "text-embedding-v4"),
+        models=_DASHSCOPE_MODELS,
         headers=_DASHSCOPE_HEADERS,
         chunk_extras={"system_fingerprint": None, "service_tier": None},
         null_usage=True,

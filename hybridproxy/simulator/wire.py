@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from enum import Enum
 from typing import Final
+from urllib.parse import parse_qsl
 from zlib import crc32
 
 import orjson
@@ -111,8 +112,19 @@ def error_body(row: Provider, error: ErrorRow, request_id: str) -> Json:
     return dict(error.bare) if error.bare is not None else row.shape(error, request_id)
 
 
-def model_list(row: Provider, created: int) -> object:
-    """Write the list of models in the provider's form."""
+def model_list(row: Provider, created: int, target: str) -> object:
+    """Write the list of models in the provider's form; DashScope writes a page of it, as the target's query says."""
+    if row.native:
+        asked = dict(parse_qsl(target.partition("?")[2]))
+        number, size = int(asked.get("page_no", 1)), int(asked.get("page_size", 20))
+        shown = row.models[size * (number - 1) : size * number]
+        entries = [{"model": name, "name": name, "model_info": {"context_window": 131_072}} for name in shown]
+        page: Json = {"page_no": number, "page_size": size, "total": len(row.models), "models": entries}
+        return {"success": True, "output": page}
+    if row.anthropic:
+        named: Json = {"type": "model", "created_at": "2026-02-04T00:00:00Z", "lifecycle": "active", "retires_at": None}
+        told = [named | {"id": name, "display_name": name, "max_input_tokens": 200_000} for name in row.models]
+        return {"data": told, "has_more": False}
     models: list[Json] = []
     for name in row.models:
         model: Json = {"id": name, "object": "model", "created": created, "owned_by": row.name}

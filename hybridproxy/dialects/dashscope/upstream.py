@@ -17,15 +17,7 @@ from hybridproxy.dialects.translator import Outgoing, Reading, UntranslatableErr
 from hybridproxy.families.dashscope import is_multimodal
 from hybridproxy.model.call import Operation
 from hybridproxy.model.usage import count_in, count_of
-
-_PARAMETERS: Final = frozenset(
-    {
-        "temperature", "top_p", "top_k", "repetition_penalty", "presence_penalty", "seed", "stop", "n",
-        "max_tokens", "max_completion_tokens", "enable_thinking", "thinking_budget", "preserve_thinking",
-        "reasoning_effort", "tools", "tool_choice", "parallel_tool_calls", "tool_stream", "response_format",
-        "logprobs", "top_logprobs", "enable_search", "search_options", "enable_code_interpreter",
-    }
-)  # fmt: skip
+from hybridproxy.providers.dashscope import PARAMETERS
 
 OK: Final = 200
 _USUAL: Final = b"event:result\n:HTTP_STATUS/200"
@@ -42,10 +34,8 @@ def request(body: Body, stream: bool) -> Outgoing:  # noqa: FBT001 - one signatu
         return _embedding(body)
     model, messages = body["model"], body["messages"]
     multimodal = bool(is_multimodal(model)) or has_media(messages)
-    dropped = [name for name in body if name not in _PARAMETERS and name not in _ELSEWHERE]
-    parameters = {name: given for name, given in body.items() if name in _PARAMETERS and given is not None}
-    if parameters.get("tools"):
-        parameters.setdefault("parallel_tool_calls", True)  # OpenAI's default; the service's is the opposite
+    dropped = [name for name in body if name not in PARAMETERS and name not in _ELSEWHERE]
+    parameters = {name: given for name, given in body.items() if name in PARAMETERS and given is not None}
     parameters["result_format"] = "message"
     if stream:
         parameters["incremental_output"] = True

@@ -13,6 +13,7 @@ from hybridproxy.providers.thinks import EFFORTS, Thinks
 
 SPELLED = {name: row.thinks for name, row in PROVIDERS.items() if row.thinks is not None}
 TEMPLATE_OFF = {"enable_thinking": False, "thinking": False}
+TEMPLATE_ON = dict.fromkeys(TEMPLATE_OFF, True)
 PLACES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
@@ -95,7 +96,7 @@ def test_every_spelling_is_read(body: dict[str, Any], told: Any) -> None:
          {"enable_thinking": True, "thinking_budget": 9}, ("reasoning.effort", "reasoning.exclude")),
         ("vllm", {"enable_thinking": False}, {"chat_template_kwargs": TEMPLATE_OFF}, ()),
         ("vllm", {"enable_thinking": True, "thinking_budget": 64, "chat_template_kwargs": {"x": 1}},
-         {"thinking_token_budget": 64, "chat_template_kwargs": {"x": 1}}, ()),
+         {"thinking_token_budget": 64, "chat_template_kwargs": {"x": 1, **TEMPLATE_ON}}, ()),
         ("vllm", {"reasoning_effort": "none"}, {"chat_template_kwargs": TEMPLATE_OFF}, ()),
         ("vllm", {"reasoning": {"exclude": True}}, {"include_reasoning": False}, ()),
         ("openrouter", {"enable_thinking": True}, {"reasoning": {"enabled": True}}, ()),
@@ -110,7 +111,7 @@ def test_every_spelling_is_read(body: dict[str, Any], told: Any) -> None:
         ("gemini", {"enable_thinking": False}, {"reasoning_effort": "none"}, ()),
         ("deepseek", {"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}, ()),
         ("deepseek", {"reasoning": {"effort": "low"}},
-         {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, ()),
+         {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}, ()),
         ("novita", {"reasoning_effort": "high"}, {"enable_thinking": True}, ("reasoning_effort",)),
         ("together", {"reasoning_effort": "none"}, {"reasoning": {"enabled": False}}, ()),
         ("bedrock", {"enable_thinking": False}, {}, ("enable_thinking",)),

@@ -112,6 +112,62 @@ async def test_a_backend_is_asked_at_its_own_address_with_its_key(server: Serve)
     assert steps == [1, 1]
 
 
+async def test_dashscopes_pages_are_asked_for_one_after_the_other(server: Serve) -> None:
+    """In its own protocol, beside the compatible mode, with what the operator says in headers."""
+    seen: list[tuple[str, str | None]] = []
+    names = [f"qwen-{n}" for n in range(230)]
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers.get("x-dashscope-workspace")))
+        number, size = int(request.query["page_no"]), int(request.query["page_size"])
+        page = [{"model": name, "model_info": {"context_window": 7}} for name in names[size * (number - 1) :][:size]]
+        return web.json_response({"success": True, "output": {"total": len(names), "models": page}})
+
+    port = await server(answer)
+    mine = replace(
+        configured("ds", "dashscope", port, "/compatible-mode/v1"), headers=(("x-dashscope-workspace", "w"),)
+    )
+    found = await ask(snapshot(backends=[mine, configured("own", "dashscope-native", port, "/api/v1")]))
+    assert found["ds"] == found["own"] == tuple(Listed(name, context=7) for name in names)
+    assert sorted(seen, key=str) == [("/api/v1/models", "w")] * 3 + [("/api/v1/models", None)] * 3
+
+
+@pytest.mark.parametrize(
+    ("pages", "why"),
+    [
+        ([["a"], []], "its list ended after 1 entries, before its end"),
+        ([["a"]] * 60, "its list ended after 50 entries, before its end"),
+        ([["a"], None], "its answer is no list of models"),
+    ],
+)
+async def test_a_part_of_a_list_is_none(server: Serve, pages: list[Any], why: str) -> None:
+    """What is on the pages that did not come would be held to be gone."""
+
+    async def answer(request: web.Request) -> web.Response:
+        page = pages[int(request.query["page_no"]) - 1]
+        entries = None if page is None else [{"model": name} for name in page]
+        return web.json_response({"output": {"total": 99, "models": entries}})
+
+    made = snapshot(backends=[configured("ds", "dashscope", await server(answer), "/compatible-mode/v1")])
+    assert await ask(made) == {"ds": why}
+
+
+async def test_anthropic_is_asked_in_its_own_dialect(server: Serve) -> None:
+    """All at once, with the version that it wants; what is retired has its day."""
+    seen: list[tuple[str, str | None]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.path_qs, request.headers.get("anthropic-version")))
+        old = {"id": "claude-old", "max_input_tokens": 200_000, "retires_at": "2026-09-01T00:00:00Z"}
+        return web.json_response({"data": [{"id": "claude-new", "max_input_tokens": 1_000_000}, old]})
+
+    port = await server(answer)
+    made = snapshot(backends=[configured("bare", "anthropic", port, ""), configured("sdk", "anthropic", port, "/v1")])
+    wanted = (Listed("claude-new", 1_000_000), Listed("claude-old", 200_000, removal="2026-09-01"))
+    assert await ask(made) == {"bare": wanted, "sdk": wanted}
+    assert seen == [("/v1/models?limit=1000", "2023-06-01")] * 2
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -200,7 +256,7 @@ async def test_a_list_elsewhere_is_asked_only_where_the_backend_is_the_providers
         "silent": "openrouter is not known to list its models",
     }
     theirs = lists._place(row, elsewhere, Endpoint("https", "openrouter.ai", 443, "/api/v1"))
-    assert theirs == (Endpoint("https", "lists.example", 443, ""), "/v1/models?all=1")
+    assert theirs == (Endpoint("https", "lists.example", 443, ""), None, "/v1/models?all=1")
     key = Credential("b", "key-of-tests")
     assert lists._key(key, elsewhere, own=False) == key
     assert lists._key(key, replace(elsewhere, keyless=True), own=False) == Credential("b", "")

@@ -58,6 +58,9 @@ def dropped(name: str, operation: Operation = Operation.CHAT, **fields: Any) -> 
 @pytest.mark.parametrize(
     ("provider", "fields", "names"),
     [
+        ("dashscope", {"store": True, "user": "u", "top_k": 3, "modalities": ["text"]}, ("store", "user")),
+        ("deepseek", {"parallel_tool_calls": False, "n": 1, "seed": 1, "user": "u"}, ("parallel_tool_calls", "user")),
+        ("novita", {"verbosity": "low", "min_p": 0.1}, ("verbosity",)),
         ("groq", {"store": True, "verbosity": "low", "user": "u", "metadata": {}}, ("store", "verbosity")),
         ("groq", {"store": False, "logprobs": False, "verbosity": None, "n": 1}, ()),
         ("groq", {"stream": True, "stream_options": {"include_usage": True}}, ()),
@@ -92,6 +95,38 @@ def test_thinking_is_asked_for_in_the_providers_spelling() -> None:
     call = decode_request(Operation.CHAT, orjson.dumps({"model": "q", "messages": [USER], **asked}))
     outgoing_body(call, PROVIDERS["vllm"], "m", (), stream=False)
     assert call.body["chat_template_kwargs"] == {"x": 1}
+
+
+@pytest.mark.parametrize("provider", ["vllm", "tensorrt-llm", "sglang", "together", "llama-cpp", "deepinfra"])
+def test_who_is_told_to_think_is_told_so_beside_how_much(provider: str) -> None:
+    """By themselves some models do not; a budget of what is not thought would be none. A word alone says no more."""
+    switch = {"enable_thinking": True, "thinking": True}
+    for asked in ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, {"thinking": {"type": "enabled"}}):
+        body = sent(provider, **asked, reasoning_effort="low")
+        said = body["reasoning"] == {"enabled": True} if provider == "together" else None
+        assert said or switch.items() <= body["chat_template_kwargs"].items()
+    assert "chat_template_kwargs" not in sent("vllm", reasoning_effort="low")
+    fireworks = sent("fireworks", enable_thinking=True, reasoning_effort="low")
+    assert ("thinking" in fireworks, fireworks["reasoning_effort"]) == (False, "low")  # it takes one of them
+
+
+def test_dashscope_may_call_several_tools_at_once_unless_that_is_forbidden() -> None:
+    """As at OpenAI; by itself it calls one, in both of its protocols."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    for provider in ("dashscope", "dashscope-native"):
+        assert sent(provider, tools=tools)["parallel_tool_calls"] is True
+        for said, several in ((None, True), (True, True), (False, False)):
+            assert sent(provider, tools=tools, parallel_tool_calls=said)["parallel_tool_calls"] is several
+        assert "parallel_tool_calls" not in sent(provider)
+        assert "parallel_tool_calls" not in sent(provider, tools=[])
+
+
+@pytest.mark.parametrize("effort", ["low", "medium", "high", "xhigh", "max"])
+def test_deepseek_maps_words_itself(effort: str) -> None:
+    """What it makes of `low` and `xhigh` has changed; it takes them all."""
+    assert sent("deepseek", reasoning_effort=effort)["reasoning_effort"] == effort
+    told = sent("deepseek", output_config={"effort": effort}, thinking={"type": "adaptive"})
+    assert (told["reasoning_effort"], told["thinking"]) == (effort, {"type": "enabled"})
 
 
 def test_who_refuses_thoughts_gets_none_and_the_caller_is_told() -> None:
@@ -141,6 +176,24 @@ def test_a_bound_holds_beside_a_null_of_its_other_name(provider: str, asked: dic
     for fields in ({**empty, **asked}, {**asked, **{name: None for name in empty if name not in asked}}):
         body = sent(provider, **fields)
         assert (body.get("max_tokens"), body.get("max_completion_tokens")) == (5, None)
+
+
+@pytest.mark.parametrize("provider", ["together", "deepseek", "deepinfra", "novita", "tensorrt-llm"])
+@pytest.mark.parametrize(
+    ("both", "bound"),
+    [
+        ({"max_tokens": 100, "max_completion_tokens": 50}, 50),
+        ({"max_completion_tokens": 50, "max_tokens": 100}, 50),
+        ({"max_completion_tokens": 100, "max_tokens": 50}, 50),
+        ({"max_completion_tokens": 100, "max_tokens": "50"}, 100),
+    ],
+)
+def test_of_two_bounds_the_lower_holds_where_there_is_one_name_for_both(
+    provider: str, both: dict[str, Any], bound: int
+) -> None:
+    """In whichever order they stand: an answer that obeys it obeys the other, too."""
+    body = sent(provider, **both)
+    assert (body["max_tokens"], body.get("max_completion_tokens")) == (bound, None)
 
 
 def test_openrouters_pins_are_ours() -> None:

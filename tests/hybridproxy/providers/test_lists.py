@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.providers.lists import MAX_LISTED, Listed, Lists, read_list
+from hybridproxy.providers.lists import MAX_LISTED, Listed, Lists, count, is_whole, read_list
 
 OPENROUTER = Lists(
     context="context_length", input="pricing.prompt", output="pricing.completion", per_million=1e6,
@@ -45,6 +45,17 @@ def test_a_list_may_be_the_whole_answer_and_a_price_one_of_a_list() -> None:
     small = Lists(input="p", per_million=0.0001)
     (found,) = read_list(small, {"data": [{"id": "m", "p": 900}]}) or ()
     assert found.input == pytest.approx(0.09)
+
+
+def test_a_list_in_pages_is_whole_when_all_its_entries_came() -> None:
+    """Those without a name count too; who does not say how many there are has not said all."""
+    pages = Lists(page="n", total="output.total", entries="output.models")
+    body = {"output": {"total": 3, "models": [{"id": "a"}, {}]}}
+    assert count(pages, body) == 2
+    assert [is_whole(pages, body, entries) for entries in (2, 3)] == [False, True]
+    assert not is_whole(pages, {"output": {"total": "3"}}, 3)
+    assert is_whole(Lists(), {}, 0)
+    assert (count(Lists(entries=""), [1, 2]), count(Lists(), {"data": 5})) == (2, 0)
 
 
 @pytest.mark.parametrize("price", [None, True, "free", "-1", -1, float("nan"), "1e999", 10**400, [1]])

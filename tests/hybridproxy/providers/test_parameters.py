@@ -24,6 +24,10 @@ def test_nobody_answers_without_what_the_call_is_about() -> None:
     for row in PROVIDERS.values():
         if row.accepts is not None:
             assert {"functions", "audio", "web_search_options"} <= row.accepts | row.refuses.keys(), row.name
+    for name in ("deepinfra", "llama-cpp", "sglang", "vllm"):
+        assert {"functions", "web_search_options"} <= PROVIDERS[name].refuses.keys(), name
+    for name in ("dashscope", "deepseek"):
+        assert "logit_bias" in PROVIDERS[name].refuses
     native = PROVIDERS["dashscope-native"].refuses
     assert {"functions", "audio", "web_search_options", "logit_bias"} <= native.keys()
 

@@ -153,15 +153,11 @@ def test_a_continuation_adds_nothing_of_its_own() -> None:
 
 
 def test_a_list_is_asked_for_under_the_base_url_or_at_an_address_of_its_own() -> None:
-    """DashScope and Bedrock have such a call in another dialect alone, Anthropic's wants a header of its own."""
-    assert {name for name, row in PROVIDERS.items() if row.lists is None} == {
-        "dashscope",
-        "dashscope-native",
-        "bedrock",
-        "anthropic",
-    }
+    """Or under another dialect's, which is the provider's own; Bedrock has such a call in another API alone."""
+    assert {name for name, row in PROVIDERS.items() if row.lists is None} == {"bedrock"}
     for row in PROVIDERS.values():
         assert row.lists is None or row.lists.path.startswith(("/", "https://"))
+        assert row.lists is None or row.lists.dialect is None or row.lists.dialect in row.wires
 
 
 def test_a_key_is_shown_at_a_site_as_it_is_elsewhere_unless_the_site_says_so() -> None:

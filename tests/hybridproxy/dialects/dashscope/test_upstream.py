@@ -55,13 +55,6 @@ def test_models_that_see_and_calls_with_pictures_have_another_path() -> None:
     assert (made.variant, made.body["input"]["messages"][0]["content"]) == (MULTIMODAL, [{"image": "x.png"}])
 
 
-def test_several_tools_may_be_called_at_once_unless_the_caller_says_no() -> None:
-    """OpenAI's default is the opposite of the service's."""
-    for given_, wanted in ((None, True), (False, False)):
-        body = {"model": "qwen-plus", "messages": HI, "tools": TOOLS, "parallel_tool_calls": given_}
-        assert request(body, False).body["parameters"]["parallel_tool_calls"] is wanted
-
-
 def test_embeddings_are_asked_for() -> None:
     """Of one text or several."""
     made = request({"model": "m", "input": "a", "encoding_format": "base64"}, False)
