@@ -1,14 +1,32 @@
 """What every test run shares: Hypothesis profiles, and the rule that nothing is skipped where that is forbidden."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.places import Place
 
 # deadline: on a busy machine the time of one example says nothing. ci: the same examples in every run.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture
+def unused_tcp_port_factory() -> Iterator[Callable[[], int]]:
+    """Ports of 127.0.0.1 that nobody else gets before the test is over; pytest-asyncio's are anybody's at once."""
+    with contextlib.ExitStack() as places:
+        yield lambda: places.enter_context(contextlib.closing(Place())).port
+
+
+@pytest.fixture
+def unused_tcp_port(unused_tcp_port_factory: Callable[[], int]) -> int:
+    """One of them."""
+    return unused_tcp_port_factory()
+
 
 NOT_ALLOWED = "this machine does not allow it: "
 """How the reason of a skip begins where no program to install would help: the kernel says no."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from typer.testing import Result
 
 from hybridproxy.config.load import load
+from tests.support.patience import LONG
 
 Run = Callable[..., Result]
 QWEN = "Qwen/Qwen3.7-Plus"
@@ -81,16 +82,17 @@ def test_json_has_all_that_is_known(file: Path, run: Run) -> None:
 
 def test_what_is_gone_or_leaves_soon_is_found(file: Path, run: Run) -> None:
     """Status 1, and `check` gives the same warning."""
-    notes = f"{{backend: tg, name: {QWEN}, leaves: {shift(59)}, context: 7}}"
+    soon, past = shift(59), shift(-1)  # told once: midnight may come
+    notes = f"{{backend: tg, name: {QWEN}, leaves: {soon}, context: 7}}"
     done = run("models", "--config", catalogued(file, notes=notes))
     assert done.exit_code == 1
-    assert f"warning: {QWEN} leaves on {shift(59)} at tg (refreshed)\n" in done.stdout
+    assert f"warning: {QWEN} leaves on {soon} at tg (refreshed)\n" in done.stdout
     assert "window: refreshed" in done.stdout
     checked = run("check", "--config", file)
     assert checked.exit_code == 0
-    assert f"models.plus.served_by.tg: {QWEN} leaves on {shift(59)} at tg (refreshed)\n" in checked.stdout
-    (file.parent / "prices.yaml").write_text(f"models: [{{backend: tg, name: {QWEN}, leaves: {shift(-1)}}}]\n")
-    assert f"{QWEN} gone since {shift(-1)}" in run("models", "--config", file).stdout
+    assert f"models.plus.served_by.tg: {QWEN} leaves on {soon} at tg (refreshed)\n" in checked.stdout
+    (file.parent / "prices.yaml").write_text(f"models: [{{backend: tg, name: {QWEN}, leaves: {past}}}]\n")
+    assert f"{QWEN} gone since {past}" in run("models", "--config", file).stdout
 
 
 def test_an_unknown_tenant_is_misuse(file: Path, run: Run) -> None:
@@ -124,7 +126,7 @@ def together(*entries: dict[str, Any]) -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    started.wait(5)
+    assert started.wait(LONG)
     try:
         yield f"http://127.0.0.1:{port[0]}/v1"
     finally:
