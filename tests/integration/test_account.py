@@ -173,7 +173,7 @@ async def test_the_loser_of_a_hedge_is_charged_for_its_input(tmp_path: Path) -> 
             await ask(stack, stream=True)
         stack.worker.gateway._parts.allowances.of("shop", 0).called(0, 5)
         books = books_of(stack)
-        stack.sim("together").behave({"latency_ms": 3000})
+        stack.sim("together").behave({"latency_ms": 20_000})
         await ask(stack, stream=True)
         books.check()
         lost, won = books.ended

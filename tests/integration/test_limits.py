@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,36 @@ import openai
 import orjson
 import pytest
 
+from hybridproxy.gateway import following
 from hybridproxy.model.limits import Measure
 from hybridproxy.resilience.budget import RETRY_FLOOR, RETRY_SPAN
+from hybridproxy.stores.quotas import Quotas
 from tests.support.anthropic_stack import client as anthropic_client
 from tests.support.anthropic_stack import speaking
 from tests.support.books import books_of
 from tests.support.dashscope import TEXT, asked
 from tests.support.inside import change, finished
 from tests.support.limited import enter, reserve
+from tests.support.patience import LONG, begin_a_day
 from tests.support.stack import SHOP, TORONTO, Stack, chat, running
+
+
+@pytest.fixture(autouse=True)
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for limits: on a busy machine a minute, or a second of what a header tells, is soon over."""
+    make = Quotas.__init__
+
+    def made(quotas: Quotas, now: Callable[[], float], wall: Callable[[], float], *more: Any) -> None:
+        at, moment = now(), wall()
+        make(quotas, lambda: at, lambda: moment, *more)
+
+    monkeypatch.setattr(Quotas, "__init__", made)
+
+
+@pytest.fixture
+def unfollowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls under way are looked at only when the test does it."""
+    monkeypatch.setattr(following, "EVERY", 3600)
 
 
 def in_use(stack: Stack) -> dict[str, int]:
@@ -249,53 +271,53 @@ async def test_a_budget_is_exceeded_at_most_by_what_was_under_way_when_it_was_re
         assert 4_000_000 - each < spent <= 4_000_000 + 12 * each
 
 
-async def test_answers_that_get_longer_than_expected_count_while_they_come(tmp_path: Path) -> None:
+async def test_answers_that_get_longer_than_expected_count_while_they_come(tmp_path: Path, unfollowed: None) -> None:
     """A caller that sets no bound streams on and on: others do not spend what it has used up, and are told to wait."""
     async with running(tmp_path, limits=", budget: {usd_per_day: 0.006}") as stack:
         stack.sim("together").behave({"pieces": 3000, "pace_ms": 0, "fault": {"kind": "stall", "after_pieces": 2000}})
-        following = stack.worker.gateway._parts.following
+        calls = stack.worker.gateway._parts.following
         async with stack.post(json=chat(stream=True)) as response:
             expected = reserved(stack)
             assert 0 < expected < 4_000_000
-            assert len(following) == 1
-            came = 0
-            while came < 2000:
-                came += (await response.content.readany()).count(b'"content"')
-            following._look()
+            assert len(calls) == 1
+            came = bytearray()
+            while came.count(b'"content"') < 2000:
+                came += await response.content.readany()
+            calls._look()
             grown = reserved(stack)
             assert grown > 1.5 * expected
             with pytest.raises(openai.RateLimitError) as raised:
                 await stack.openai().chat.completions.create(**chat("x" * 4000, max_tokens=900))
             assert raised.value.code == "rate_limit_exceeded"
             assert raised.value.response.headers["retry-after"] == "1"
-            following._look()
+            calls._look()
             assert reserved(stack) == grown
-        await finished(stack)
-        assert len(following) == reserved(stack) == 0
+        await stack.until(lambda: len(calls) == reserved(stack) == 0)
         assert expected < in_use(stack)["day"] <= grown
 
 
-async def test_a_call_that_is_made_again_reserves_what_both_attempts_may_cost(tmp_path: Path) -> None:
+async def test_a_call_that_is_made_again_reserves_what_both_attempts_may_cost(tmp_path: Path, unfollowed: None) -> None:
     """One that failed after it may have been billed counts with what it may be charged for, the next beside it."""
-    async with running(tmp_path, limits=", budget: {usd_per_day: 9}", first_token="200ms", commit_within="5s") as stack:
+    impatient = '["${TOGETHER}"], timeouts: {first_token: 200ms}'
+    async with running(tmp_path, limits=", budget: {usd_per_day: 9}", together_keys=impatient) as stack:
         stack.sim("together").behave({"fault": {"kind": "stall"}})
-        stack.sim("openrouter").behave({"first_token_ms": 10_000})
+        stack.sim("openrouter").behave({"first_token_ms": 25_000})
         call = asyncio.ensure_future(
             stack.openai().chat.completions.create(**chat("x" * 400, max_tokens=10), stream=True)
         )
-        while not stack.received("openrouter"):
-            await asyncio.sleep(0.01)
+        await stack.until(lambda: stack.received("openrouter"))
         once = reserved(stack)
         stack.worker.gateway._parts.following._look()
         assert reserved(stack) > 1.5 * once
         call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
 
 
 async def test_a_call_that_only_counts_tokens_reserves_no_money_however_long_it_takes(tmp_path: Path) -> None:
     """Nobody charges for it, so others do not have to wait for what it might cost."""
     async with speaking(tmp_path) as stack:
         await change(stack, ("route: default}", "route: default, budget: {usd_per_day: 1}}"))
-        stack.sim("anthropic").behave({"latency_ms": 10_000})
+        stack.sim("anthropic").behave({"latency_ms": 25_000})
         counted = {"model": "claude", "messages": [{"role": "user", "content": "x" * 4000}]}
         call = asyncio.ensure_future(stack.http.post(
             stack.url + "/v1/messages/count_tokens", json=counted, headers={"authorization": f"Bearer {SHOP}"}
@@ -304,6 +326,7 @@ async def test_a_call_that_only_counts_tokens_reserves_no_money_however_long_it_
         stack.worker.gateway._parts.following._look()
         assert reserved(stack) == 0
         call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +356,7 @@ async def test_an_answer_has_no_more_tokens_than_its_tenant_may_have(
 
 async def test_a_budget_goes_on_after_a_restart_with_what_the_ledger_knows(tmp_path: Path) -> None:
     """And a budget that a reload brings begins with what was spent before it."""
+    begin_a_day()
     more = {
         "limits": ', budget: {usd_per_day: 9, models: {"qw*": {usd_per_month: 9}}}',
         "audit": "ledger: {path: led/}",
@@ -340,10 +364,12 @@ async def test_a_budget_goes_on_after_a_restart_with_what_the_ledger_knows(tmp_p
     async with running(tmp_path, **more) as stack:
         for _ in range(2):
             await stack.openai().chat.completions.create(**chat(max_tokens=50))
+        await booked(stack)
         await change(stack, ("usd_per_day: 9", "usd_per_day: 9, usd_per_month: 9"))
         await stack.openai().chat.completions.create(**chat(max_tokens=50))
         spent = in_use(stack)
         assert spent["day"] == spent["month"] > 0
+        await booked(stack)
     async with running(tmp_path, **more) as stack:
         enter(stack.worker.quotas, stack.worker.gateway.running.snapshot.tenants["shop"])
         assert {use.key[1:]: use.used for use in stack.worker.quotas.uses(every=True)} == {
@@ -352,9 +378,19 @@ async def test_a_budget_goes_on_after_a_restart_with_what_the_ledger_knows(tmp_p
         }
 
 
+async def booked(stack: Stack) -> None:
+    """Wait until all is in the ledger, however long the disk takes: a reload waits for it for a second."""
+    assert stack.worker.ledger is not None
+    await stack.until(lambda: stack.worker.gateway.in_flight == 0)
+    async with asyncio.timeout(LONG):
+        while not await stack.worker.ledger.flushed(LONG):
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("others", ["", ", limits: {rpm: 100}"])
 async def test_a_budget_that_was_away_for_a_while_has_what_was_spent_meanwhile(tmp_path: Path, others: str) -> None:
     """Taken out of the file, whatever else is limited, and put back: the ledger knows what nobody counted."""
+    begin_a_day()
     budget = ", budget: {usd_per_day: 9}"
     async with running(tmp_path, limits=others + budget, audit="ledger: {path: led/}") as stack:
         client = stack.openai()
@@ -362,9 +398,11 @@ async def test_a_budget_that_was_away_for_a_while_has_what_was_spent_meanwhile(t
         once = in_use(stack)["day"]
         await change(stack, (budget, ""))
         await client.chat.completions.create(**chat(max_tokens=50))
+        await booked(stack)
         await change(stack, ('models: ["*"]', 'models: ["*"]' + budget))
         await client.chat.completions.create(**chat(max_tokens=50))
         assert in_use(stack)["day"] == 3 * once > 0
+        await booked(stack)
         await change(stack, ("usd_per_day: 9", "usd_per_day: 8"))
         assert in_use(stack)["day"] == 3 * once
 
