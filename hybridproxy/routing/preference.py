@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
+from hybridproxy.dialects.thinking import read_thinking
 from hybridproxy.metering.estimate import prompt_tokens
 from hybridproxy.model.call import ANSWER_BOUNDS, Call
 from hybridproxy.model.load import Loads, Pace, PaceKey
@@ -89,7 +90,7 @@ def expected_tokens(call: Call, family: str) -> tuple[int, int, bool]:
         if type(limit) is int and 0 < limit <= MILLION:
             answer = limit
             break
-    return prompt_tokens(call, family), answer, body.get("enable_thinking") is True
+    return prompt_tokens(call, family), answer, read_thinking(body).on is True
 
 
 def arranged(groups: Sequence[tuple[R, ...]]) -> tuple[tuple[R, ...], ...]:

@@ -102,6 +102,10 @@ def test_the_tier_of_the_input_counts() -> None:
         ({"max_completion_tokens": "7", "max_tokens": 9}, 9, False),
         ({"enable_thinking": True}, ANSWER, True),
         ({"enable_thinking": "yes"}, ANSWER, False),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, ANSWER, True),
+        ({"reasoning_effort": "high"}, ANSWER, True),
+        ({"reasoning_effort": "none"}, ANSWER, False),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, ANSWER, True),
     ],
 )
 def test_what_a_call_says_of_its_answer_is_believed_within_reason(
