@@ -18,14 +18,7 @@ def without_marks(body: Body, taken: Collection[str]) -> tuple[str, ...]:
 
     The body is changed, the objects in it are not.
     """
-    return without(body, MARKS.difference(taken))
-
-
-def without(body: Body, others: frozenset[str]) -> tuple[str, ...]:
-    """Leave out these fields of messages, their parts and tools, and return the names of those that were there.
-
-    The body is changed, the objects in it are not.
-    """
+    others = MARKS.difference(taken)
     found: set[str] = set()
     if others:
         for name in ("messages", "tools"):
@@ -33,6 +26,23 @@ def without(body: Body, others: frozenset[str]) -> tuple[str, ...]:
             if type(given) is list:
                 body[name] = _clean(given, others, found)
     return tuple(sorted(found))
+
+
+def only(body: Body, taken: Collection[str]) -> tuple[str, ...]:
+    """Leave out of messages all fields but these, and return the names of those that said something.
+
+    The body is changed, the objects in it are not.
+    """
+    found: set[str] = set()
+    messages = body["messages"]
+    if any(message.keys() - taken for message in messages):
+        found.update(name for message in messages for name in message.keys() - taken if message[name] not in _EMPTY)
+        body["messages"] = [{name: given for name, given in m.items() if name in taken} for m in messages]
+    return tuple(sorted(found))
+
+
+_EMPTY: Final[tuple[object, ...]] = (None, [], {}, "", False)
+"""What fields say that say nothing, as SDKs write them out of an answer: `refusal: null`, `annotations: []`."""
 
 
 def _clean(given: list[Any], others: frozenset[str], found: set[str]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from hybridproxy.dialects import TRANSLATORS
-from hybridproxy.dialects.marks import without, without_marks
+from hybridproxy.dialects.marks import only, without_marks
 from hybridproxy.dialects.openai import BEGINS
 from hybridproxy.dialects.thinking import say_thinking
 from hybridproxy.dialects.translator import Outgoing, Voice
@@ -249,10 +249,10 @@ def _accepted(call: Call, provider: Provider) -> tuple[Body, tuple[str, ...]]:
         taken = body.keys() - provider.drops
         if provider.accepts is not None:
             taken &= provider.accepts
-        if provider.forgets:
-            dropped += without(body, _THOUGHTS)
-        elif provider.reasoning != THINKING:
+        if provider.reasoning != THINKING:
             body["messages"] = _thoughts(body["messages"], provider.reasoning)
+        if provider.messages is not None:
+            dropped += only(body, provider.messages)
         if call.dialect is not Dialect.OPENAI:  # what callers of that write is theirs to know
             dropped += without_marks(body, provider.marks)
     if len(taken) < len(body):
@@ -279,9 +279,6 @@ def _renamed(body: Body, taken: Collection[str], renames: Mapping[str, str]) -> 
         elif before is None or name in renames:
             made[own] = given
     return made
-
-
-_THOUGHTS: Final = frozenset({THINKING})
 
 
 def _thoughts(messages: list[Any], name: str) -> list[Any]:

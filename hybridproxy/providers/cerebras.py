@@ -2,14 +2,15 @@
 
 Errors are flat, by HTTP; inside a stream they stand under `error`, and the status beside them in `status_code`. One
 429 is the account's limit, another says that everybody waits (`queue_exceeded`). Reasoning is `reasoning`. `user` and
-the like are taken and do nothing; `metadata` and `store` are not.
+the like are taken and do nothing; `metadata` and `store` are not. A field that it does not know is a 400, in messages
+too.
 """
 
 from hybridproxy.model.call import Operation
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
-from hybridproxy.providers.parameters import CORE, FUNCTIONS, SEARCH, SOUND
+from hybridproxy.providers.parameters import CORE, FUNCTIONS, MESSAGES, SEARCH, SOUND
 from hybridproxy.providers.provider import OPENAI_PATHS, Provider
 from hybridproxy.providers.quotas import CEREBRAS_QUOTAS
 from hybridproxy.providers.thinks import Thinks, same
@@ -19,6 +20,7 @@ CEREBRAS = Provider(
     quotas=CEREBRAS_QUOTAS,
     sites={"": "https://api.cerebras.ai/v1"},
     paths={operation: OPENAI_PATHS[operation] for operation in (Operation.CHAT, Operation.COMPLETION)},
+    messages=MESSAGES | {"reasoning"},
     accepts=CORE
     | {
         "clear_thinking",

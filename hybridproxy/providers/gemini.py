@@ -2,15 +2,16 @@
 
 Errors are Google's: a number as `code`, the name as `status`, in a list of one. A key that is not known is a 400. A
 call of a tool comes whole, in older models without an `index`, and its choice finishes with "stop". Fields that it
-does not know are a 400, so they are not sent. Settings of Gemini alone stand in `extra_body`, which is the operator's
-side of the call and never passes. Continuation: nothing is documented.
+does not know are a 400, in messages too, so they are not sent: what a model thought is none of those it takes. Settings
+of Gemini alone stand in `extra_body`, which is the operator's side of the call and never passes. Continuation: nothing
+is documented.
 """
 
 from hybridproxy.model.call import Operation
 from hybridproxy.model.fault import FaultKind
 from hybridproxy.providers.faults import OPENAI_FAULTS, FaultRule
 from hybridproxy.providers.lists import Lists
-from hybridproxy.providers.parameters import BIAS, CORE, FUNCTIONS, SEARCH
+from hybridproxy.providers.parameters import BIAS, CORE, FUNCTIONS, MESSAGES, SEARCH
 from hybridproxy.providers.provider import OPENAI_PATHS, Provider
 from hybridproxy.providers.thinks import Thinks, same
 
@@ -19,6 +20,7 @@ GEMINI = Provider(
     sites={"": "https://generativelanguage.googleapis.com/v1beta/openai"},
     paths={operation: OPENAI_PATHS[operation] for operation in (Operation.CHAT, Operation.EMBEDDING)},
     max_choices=8,
+    messages=MESSAGES | {"extra_content"},
     accepts=CORE
     | {
         "logprobs",
@@ -32,7 +34,6 @@ GEMINI = Provider(
     },
     refuses={"logit_bias": BIAS, **FUNCTIONS, **SEARCH},
     whole_tools=True,
-    forgets=True,
     thinks=Thinks(
         own=frozenset({"reasoning_effort"}),
         on={"reasoning_effort": "medium"},

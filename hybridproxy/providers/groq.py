@@ -8,7 +8,7 @@ text in `x_groq`. 498: there is no flexible capacity.
 from hybridproxy.model.call import Operation
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.providers.lists import Lists
-from hybridproxy.providers.parameters import BIAS, CORE, LOGPROBS, SEARCH, SOUND
+from hybridproxy.providers.parameters import BIAS, CORE, LOGPROBS, MESSAGES, SEARCH, SOUND
 from hybridproxy.providers.provider import OPENAI_PATHS, RESPONSES_WIRE, Provider
 from hybridproxy.providers.quotas import GROQ_QUOTAS
 from hybridproxy.providers.thinks import Thinks, same
@@ -20,6 +20,7 @@ GROQ = Provider(
     paths={Operation.CHAT: OPENAI_PATHS[Operation.CHAT]},
     wires={Dialect.RESPONSES: RESPONSES_WIRE},
     max_choices=1,
+    messages=MESSAGES | {"function_call", "reasoning"},
     accepts=CORE
     | {
         "citation_options",

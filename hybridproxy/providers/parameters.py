@@ -13,6 +13,9 @@ SAMPLING: Final = frozenset(
 CORE: Final = SAMPLING | {"model", "messages", "stream", "tools", "tool_choice", "response_format", "n"}
 """Of a chat."""
 
+MESSAGES: Final = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
+"""Of messages, for who refuses others: answers have more, and come back with it in a later turn."""
+
 LOGPROBS: Final = "the answer would come without log probabilities"
 BIAS: Final = "the answer would come without that bias"
 

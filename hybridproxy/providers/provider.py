@@ -105,6 +105,7 @@ class Provider:
         root: path prefix an endpoint gets when its URL does not end with it already.
         asks_for_usage: `stream_options.include_usage` has to be sent to get the usage of a stream.
         accepts: the only fields of a chat that are sent; None: whatever the caller wrote.
+        messages: the only fields of messages that are sent; None: whatever the caller wrote.
         marks: which of `dialects.marks` it takes in messages, parts and tools.
         drops: fields it does not know and would refuse, or ignore in silence.
         refuses: field -> what would be missing without it, so a call that has it goes elsewhere. `messages[].name` is
@@ -125,7 +126,6 @@ class Provider:
         auth_at: site -> how it is shown a key there, where that differs.
         succeeds: statuses with an answer.
         reasoning: its field for what a model thought, in answers and in messages that are sent back.
-        forgets: it refuses messages with what a model thought, so that is left out of those that are sent back.
         thinks: how it is told to think; None: in whichever way the caller does it.
         finishes: its word for why an answer ended -> OpenAI's; None: it has not ended.
         error_in: the field of a chunk in which it tells an error as a text; "": it does not.
@@ -147,6 +147,7 @@ class Provider:
     root: str = ""
     asks_for_usage: bool = True
     accepts: frozenset[str] | None = None
+    messages: frozenset[str] | None = None
     marks: frozenset[str] = frozenset()
     drops: frozenset[str] = frozenset()
     refuses: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +167,6 @@ class Provider:
     auth_at: Mapping[str, Auth] = field(default_factory=dict)
     succeeds: frozenset[int] = frozenset({200})
     reasoning: str = "reasoning_content"
-    forgets: bool = False
     thinks: Thinks | None = None
     finishes: Mapping[str, str | None] = field(default_factory=dict)
     error_in: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.dialects.marks import MARKS, without_marks
+from hybridproxy.dialects.marks import MARKS, only, without_marks
 
 MARK = {"type": "ephemeral"}
 TEXT = {"type": "text", "text": "x"}
@@ -21,6 +21,18 @@ BODY: dict[str, Any] = {
     "tools": [{"type": "function", "cache_control": MARK}],
     "model": "m",
 }
+
+
+def test_only_these_fields_of_messages_are_left() -> None:
+    """What said nothing is not named, and messages that have no others are the same list."""
+    said = {"role": "assistant", "content": "b", "x": 1, "refusal": None}
+    messages: list[Any] = [{"role": "user", "content": "a"}, said]
+    body: dict[str, Any] = {"messages": messages}
+    assert only(body, {"role", "content"}) == ("x",)
+    assert body["messages"] == [messages[0], {"role": "assistant", "content": "b"}]
+    assert "x" in said
+    body = {"messages": messages[:1]}
+    assert (only(body, {"role", "content"}), body["messages"][0] is messages[0]) == ((), True)
 
 
 def test_what_is_not_taken_is_left_out_and_named() -> None:

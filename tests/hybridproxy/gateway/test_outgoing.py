@@ -50,8 +50,8 @@ def test_every_provider_gets_its_own_name_of_the_model_and_no_control_field(prov
 
 def dropped(name: str, operation: Operation = Operation.CHAT, **fields: Any) -> tuple[str, ...]:
     """Return what of these fields a provider does not get."""
-    given = {"model": "qwen", "messages": [USER]} if operation is Operation.CHAT else {"model": "q", "input": "a"}
-    call = decode_request(operation, orjson.dumps(given | fields))
+    given: dict[str, Any] = {"messages": [USER]} if operation is Operation.CHAT else {"input": "a"}
+    call = decode_request(operation, orjson.dumps({"model": "qwen"} | given | fields))
     return outgoing_body(call, PROVIDERS[name], "own-name", (), stream=call.stream).dropped
 
 
@@ -138,6 +138,18 @@ def test_who_refuses_thoughts_gets_none_and_the_caller_is_told() -> None:
     assert made.dropped == ("reasoning_content",)
     plain = decode_request(Operation.CHAT, orjson.dumps({"model": "qwen", "messages": [USER]}))
     assert outgoing_body(plain, PROVIDERS["gemini"], "own-name", (), stream=False).dropped == ()
+
+
+@pytest.mark.parametrize("provider", ["groq", "cerebras", "gemini"])
+def test_what_another_backends_answer_had_does_not_make_a_later_turn_fail(provider: str) -> None:
+    """A conversation begins at OpenRouter and goes on here: these refuse fields of messages that they do not know."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    kept = {"role": "assistant", "content": "a", "tool_calls": [call]}
+    said = kept | {"refusal": None, "annotations": [], "audio": None, "reasoning_details": [{"type": "x"}]}
+    turns = [USER, said, {"role": "tool", "tool_call_id": "c", "content": "b"}]
+    assert sent(provider, messages=turns)["messages"] == [USER, kept, turns[2]]
+    assert dropped(provider, messages=turns) == ("reasoning_details",)
+    assert sent("openrouter", messages=turns)["messages"] == turns
 
 
 def test_what_a_model_thought_is_sent_back_in_the_providers_field() -> None:
