@@ -21,7 +21,7 @@ lint: ## only what is checked without running the project
 unit: ## the tests of single modules, or ARGS="tests/geo -k china"
 	@sh scripts/unit $(ARGS)
 
-acceptance: ## what it must survive, in full: 45 minutes, or ARGS="B1 R5"
+acceptance: ## what it must survive, in full: an hour, or ARGS="B1 R5"
 	@sh scripts/acceptance $(ARGS)
 
 test-engines: ## with real engines on the CPU, vLLM and llama.cpp: 2.5 GB to install, ARGS="-k vllm"

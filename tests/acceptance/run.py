@@ -83,7 +83,7 @@ def table() -> str:
         if (line := known.get(name)) is None:
             continue
         verdict = "met" if line["verdict"] == "met" else "**missed**"
-        cells = (name, line["setup"], line["holds"], f"{line['measured']} ({line['date']})", verdict)
+        cells = (name, line["setup"], line["holds"], f"{line['measured'].replace('; ', '<br>')} ({line['date']})", verdict)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     missing = [name for name in FORMS if name not in known]
     if missing:
