@@ -83,7 +83,8 @@ def table() -> str:
         if (line := known.get(name)) is None:
             continue
         verdict = "met" if line["verdict"] == "met" else "**missed**"
-        cells = (name, line["setup"], line["holds"], f"{line['measured'].replace('; ', '<br>')} ({line['date']})", verdict)
+        measured = line["measured"].replace("; ", "<br>")
+        cells = (name, line["setup"], line["holds"], f"{measured} ({line['date']})", verdict)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     missing = [name for name in FORMS if name not in known]
     if missing:
