@@ -45,7 +45,8 @@ class StreamTap:
     Attributes:
         text: characters of content, reasoning and refusal so far.
         events: pieces of output so far.
-        wide: bytes that the text has in UTF-8 beyond one a character.
+        called: characters of tools' names and arguments so far.
+        wide: bytes that both have in UTF-8 beyond one a character.
         thought: characters of reasoning so far.
         reported: the usage that came last, as it came; some send it with each chunk.
         error: the event that carried an error.
@@ -56,8 +57,8 @@ class StreamTap:
     """
 
     __slots__ = (
-        "_choices", "_cost", "_finished", "_open", "_told", "_usage", "error", "events", "head", "plain", "reported",
-        "said", "text", "thought", "wide",
+        "_choices", "_cost", "_finished", "_open", "_told", "_usage", "called", "error", "events", "head", "plain",
+        "reported", "said", "text", "thought", "wide",
     )  # fmt: skip
 
     def __init__(self, choices: int = 1, *, keep: bool = False, cost: str = "") -> None:
@@ -76,7 +77,7 @@ class StreamTap:
         self.head: dict[str, Any] | None = None
         self._open: set[int] = set()
         self._finished: set[int] = set()
-        self.text = self.events = self.wide = self.thought = 0
+        self.text = self.called = self.events = self.wide = self.thought = 0
         self.reported: dict[str, Any] | None = None
         self._usage: Usage | None = None
         self._told = NOTHING_SEEN
@@ -86,7 +87,9 @@ class StreamTap:
     def usage(self) -> Usage | None:
         """Tokens as the upstream reported them last, None while it has not."""
         if self._usage is None:
-            self._usage = _with_thoughts(Usage.from_openai(self.reported, self._cost), self.thought, self.text)
+            self._usage = _with_thoughts(
+                Usage.from_openai(self.reported, self._cost), self.thought, self.text + self.called
+            )
         return self._usage
 
     @property
@@ -94,7 +97,10 @@ class StreamTap:
         """What was seen of the output since usage was reported last."""
         told = self._told
         return Seen(
-            self.events - told.events, self.text - told.text, self.wide - told.wide, self.thought - told.thought
+            self.events - told.events,
+            self.text + self.called - told.text,
+            self.wide - told.wide,
+            self.thought - told.thought,
         )
 
     @property
@@ -143,7 +149,7 @@ class StreamTap:
         if not told and not usage.get(self._cost):
             return
         self.reported, self._usage = usage, None
-        self._told = Seen(self.events, self.text, self.wide, self.thought)
+        self._told = Seen(self.events, self.text + self.called, self.wide, self.thought)
 
     def _read_rest(self, body: dict[str, Any]) -> Event:
         choices = body.get("choices")
@@ -175,7 +181,10 @@ class StreamTap:
         if size is not None:
             self.events += 1
             self.text += size
-            self._count_unusual(choice)
+            called, wide = _beside(choice)
+            self.called += called
+            self.wide += wide
+            self.thought += _thought(choice)
             found = Event.OUTPUT
             if self.said is not None:
                 self._keep(choice, size)
@@ -184,17 +193,6 @@ class StreamTap:
         if index not in self._finished:
             self._open.add(index)
         return found
-
-    def _count_unusual(self, choice: dict[str, Any]) -> None:
-        """Count what is thought, and what has more bytes than characters."""
-        holder = choice.get("delta") or choice.get("message")
-        if type(holder) is not dict:
-            self.wide += _wide(choice.get("text"))
-            return
-        thought = holder.get("reasoning_content") or holder.get("reasoning")
-        self.wide += _wide(holder.get("content")) + _wide(thought)
-        if type(thought) is str:
-            self.thought += len(thought)
 
     def _keep(self, choice: dict[str, Any], size: int) -> None:
         """Keep the text of a choice that has output; whatever else it has cannot be gone on with."""
@@ -277,6 +275,23 @@ def _thought(choice: dict[str, Any]) -> int:
     return len(found) if type(found) is str else 0
 
 
+def _beside(choice: dict[str, Any]) -> tuple[int, int]:
+    """Return the characters that tools are called with, and the bytes in UTF-8 of all there is beyond one a character.
+
+    What a tool is called with is its name, and what a function's caller writes as its arguments or another's as input.
+    """
+    holder = choice.get("delta") or choice.get("message")
+    if type(holder) is not dict:
+        return 0, _wide(choice.get("text"))
+    calls = holder.get("tool_calls")
+    listed = [call for call in calls if type(call) is dict] if type(calls) is list else []
+    called = [holder.get("function_call"), *(call.get("function") or call.get("custom") for call in listed)]
+    texts = [text for one in called if type(one) is dict for text in map(one.get, ("name", "arguments", "input"))]
+    size = sum(len(text) for text in texts if type(text) is str)
+    thought = holder.get("reasoning_content") or holder.get("reasoning")
+    return size, sum(map(_wide, (*texts, holder.get("content"), thought, holder.get("refusal"))))
+
+
 def _with_thoughts(usage: Usage | None, thought: int, text: int) -> Usage | None:
     """Return usage with the tokens of thoughts that were seen and not reported, by their part of the text.
 
@@ -297,11 +312,20 @@ _OTHER_OUTPUT: Final = frozenset({"tool_calls", "function_call", "audio", "reaso
 
 @value
 class Answer:
-    """A whole answer as read: tokens used, characters of text, and the error it may carry inside a 200."""
+    """A whole answer as read.
+
+    Attributes:
+        usage: tokens as the upstream reported them, None: it did not.
+        text: characters of content, reasoning and refusal.
+        error: that it may carry inside a 200.
+        seen: the output, where nobody told how many tokens it has.
+
+    """
 
     usage: Usage | None
     text: int
     error: Any = field(default=None, repr=False)
+    seen: Seen = NOTHING_SEEN
 
 
 def read_answer(operation: Operation, body: Any, cost: str = "") -> Answer | None:
@@ -325,10 +349,13 @@ def read_answer(operation: Operation, body: Any, cost: str = "") -> Answer | Non
         return Answer(usage, 0) if type(body.get("input_tokens")) is int else None
     if not isinstance(choices, list) or not choices or not all(type(choice) is dict for choice in choices):
         return None
-    text = sum(_output(choice) or 0 for choice in choices)
-    usage = _with_thoughts(usage, sum(map(_thought, choices)), text)
+    text, thought = sum(_output(choice) or 0 for choice in choices), sum(map(_thought, choices))
     broken = next(filter(_is_broken, choices), None)
-    return Answer(usage, text, None if broken is None else _finish_error(broken))
+    error = None if broken is None else _finish_error(broken)
+    if usage is not None and (usage.prompt or usage.completion or usage.cost):
+        return Answer(_with_thoughts(usage, thought, text), text, error)
+    called, wide = map(sum, zip(*map(_beside, choices), strict=True))
+    return Answer(usage, text, error, Seen(text=text + called, wide=wide, thought=thought))
 
 
 def _is_flat_error(body: Mapping[str, Any]) -> bool:

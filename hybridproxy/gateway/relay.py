@@ -66,7 +66,7 @@ class AnswerAttempt(Attempt):
         changed = self._unifier is not None and self._unifier.whole(form)
         answer = read_answer(self._operation, form, self._provider.cost)
         if answer is not None:
-            self.usage, self.text, self.seen = self._with_cost(answer.usage), answer.text, Seen(text=answer.text)
+            self.usage, self.text, self.seen = self._with_cost(answer.usage), answer.text, answer.seen
         if answer is None:
             self._fail(self._fault(FaultKind.INTEGRITY, "it is not an answer of this kind"))
         elif answer.error is not None:

@@ -60,7 +60,7 @@ class Usage:
 
         DeepSeek also has what came from a cache beside the rest, as `prompt_cache_hit_tokens`. What was put into a
         cache is OpenRouter's `cache_write_tokens` or DashScope's `cache_creation_input_tokens`, which LiteLLM has
-        beside the rest.
+        beside the rest. What is in the total alone is output that nobody shows: Gemini's thoughts, which it bills.
 
         Args:
             usage: what an upstream sent.
@@ -78,11 +78,15 @@ class Usage:
             or count_in(prompt, "cache_creation_input_tokens")
             or count_in(usage, "cache_creation_input_tokens")
         )
+        spent, made = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
+        thought, unseen = count_in(completion, "reasoning_tokens"), count_in(usage, "total_tokens") - spent - made
+        if unseen > 0:
+            made, thought = made + unseen, thought or unseen
         return cls(
-            count_in(usage, "prompt_tokens"),
-            count_in(usage, "completion_tokens"),
+            spent,
+            made,
             cached,
-            count_in(completion, "reasoning_tokens"),
+            thought,
             False,
             written,
             _cost_in(usage, cost) if cost else None,

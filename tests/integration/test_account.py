@@ -283,6 +283,18 @@ async def test_the_upstreams_cost_is_what_counts(shop: Stack) -> None:
     assert end.table == end.cost
 
 
+async def test_an_answer_that_is_not_passed_on_costs_what_its_upstream_says(shop: Stack) -> None:
+    """Another host than the pinned one made it: charged once, by the upstream's word, and not estimated besides."""
+    books = books_of(shop)
+    shop.sim("openrouter").behave({"host": "Elsewhere"})
+    await ask(shop, address="141.20.1.1")
+    books.check()
+    kept, _ = books.ended
+    entry = shop.received("openrouter")[0]
+    assert (kept.fault, kept.basis, kept.cost) == ("unpinned", Basis.UPSTREAM, entry["billed"])
+    assert (kept.usage.prompt, kept.usage.completion) == (entry["prompt_tokens"], entry["completion_tokens"])
+
+
 async def test_a_developer_can_see_what_a_call_cost(shop: Stack) -> None:
     """In dollars, of an answer that does not stream, where the decision is asked for too."""
     books = books_of(shop)

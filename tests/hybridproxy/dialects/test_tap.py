@@ -276,6 +276,32 @@ def test_nothing_an_upstream_sends_makes_the_tap_raise(events: list[bytes]) -> N
 # ---- whole answers ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("delta", "text", "wide"),
+    [
+        ({"tool_calls": [{"index": 0, "function": {"name": "find", "arguments": '{"city":"東京"}'}}]}, 17, 4),
+        (
+            {"tool_calls": [{"function": {"name": "a"}}, {"function": {"arguments": "{}"}}, None, {"function": []}]},
+            3,
+            0,
+        ),
+        ({"tool_calls": [{"type": "custom", "custom": {"name": "run", "input": "ls"}}]}, 5, 0),
+        ({"function_call": {"name": "find", "arguments": None}}, 4, 0),
+        ({"tool_calls": {"function": {"name": "find"}}, "content": "a"}, 1, 0),
+    ],
+)
+def test_what_a_tool_is_called_with_is_output_that_somebody_charges_for(
+    delta: dict[str, Any], text: int, wide: int
+) -> None:
+    """Some hosts send a whole call in one event: its tokens are estimated by its text, streaming or not."""
+    tap = StreamTap()
+    assert tap.read(event(choice(**delta))) is Event.OUTPUT
+    assert tap.unreported == Seen(events=1, text=text, wide=wide)
+    answer = read_answer(CHAT, {"choices": [{"message": delta}]})
+    assert answer is not None
+    assert answer.seen == Seen(text=text, wide=wide)
+
+
 def test_what_the_caller_has_is_kept_where_the_stream_may_have_to_go_on() -> None:
     """The pieces of text and the names of the first chunk; without the wish nothing is kept."""
     tap, plain = StreamTap(keep=True), StreamTap()
@@ -353,7 +379,20 @@ def test_a_whole_answer_tells_its_tokens_and_characters() -> None:
     body = {"choices": [{"message": {"content": "ab", "reasoning": "c"}}, {"text": "def"}, {"message": None}]}
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
     assert read_answer(CHAT, {**body, "usage": usage}) == Answer(Usage(1, 2, reasoning=1), 6)
-    assert read_answer(CHAT, body) == Answer(None, 6)
+    assert read_answer(CHAT, body) == Answer(None, 6, seen=Seen(text=6, thought=1))
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0}])
+def test_a_whole_answer_that_nobody_counted_is_estimated_by_all_that_is_in_it(usage: Any) -> None:
+    """Chinese has more tokens than characters of English; what was counted is not estimated besides."""
+    message = {"content": "好的", "reasoning_content": "想一想", "refusal": "不"}
+    body = {"choices": [{"message": message}, {"text": "é"}], "usage": usage}
+    answer = read_answer(CHAT, body)
+    assert answer is not None
+    assert answer.seen == Seen(text=7, wide=13, thought=3)
+    counted = read_answer(CHAT, body | {"usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+    assert counted is not None
+    assert counted.seen == NOTHING_SEEN
 
 
 def test_an_embedding_is_an_answer_without_choices() -> None:

@@ -25,6 +25,28 @@ def test_tokens_are_read_with_what_was_cached_and_what_was_thinking() -> None:
     assert Usage.from_openai(reported) == Usage(prompt=100, completion=20, cached=64, reasoning=12)
 
 
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": 758, "completion_tokens": 102, "total_tokens": 1725}, Usage(758, 967, reasoning=865)),
+        ({"prompt_tokens": 21, "total_tokens": 81, "completion_tokens": 0}, Usage(21, 60, reasoning=60)),
+        (
+            {
+                "prompt_tokens": 21, "total_tokens": 91, "completion_tokens": 10,
+                "completion_tokens_details": {"reasoning_tokens": 60},
+            },
+            Usage(21, 70, reasoning=60),
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}, Usage(9, 8)),
+        ({"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 3}, Usage(9, 8)),
+        ({"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": MAX_TOKENS + 1}, Usage(9, 8)),
+    ],
+)  # fmt: skip
+def test_thoughts_that_are_in_the_total_alone_are_output(told: dict[str, Any], usage: Usage) -> None:
+    """Gemini counts the visible answer and bills what it thought as well: only its total has both."""
+    assert Usage.from_openai(told) == usage
+
+
 def test_what_a_cache_had_may_stand_beside_the_rest() -> None:
     """DeepSeek says it twice; the detail counts where it is there."""
     reported = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}
