@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from hybridproxy.model.usage import count_in
+from hybridproxy.model.usage import Usage
 
 Body = dict[str, Any]
 
@@ -56,17 +56,15 @@ def stopped(choice: Mapping[str, Any], stops: frozenset[str], *, called: bool) -
 
 def usage_of(usage: Any) -> Body:
     """Return usage in Anthropic's words; what was not reported is 0."""
-    given: Body = usage if type(usage) is dict else {}
-    prompt, made = _within(given, "prompt_tokens_details"), _within(given, "completion_tokens_details")
-    read, written = count_in(prompt, "cached_tokens"), count_in(prompt, "cache_write_tokens")
+    told = Usage.from_openai(usage) or Usage(0, 0)
     said: Body = {
-        "input_tokens": max(0, count_in(given, "prompt_tokens") - read - written),
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": read,
-        "output_tokens": count_in(given, "completion_tokens"),
+        "input_tokens": max(0, told.prompt - told.cached - told.written),
+        "cache_creation_input_tokens": told.written,
+        "cache_read_input_tokens": told.cached,
+        "output_tokens": told.completion,
     }
-    if thought := count_in(made, "reasoning_tokens"):
-        said["output_tokens_details"] = {"thinking_tokens": thought}
+    if told.reasoning:
+        said["output_tokens_details"] = {"thinking_tokens": told.reasoning}
     return said
 
 

@@ -18,7 +18,7 @@ from hybridproxy.dialects.gather import MAX_CALLS
 from hybridproxy.dialects.sse import data_of
 from hybridproxy.dialects.translator import Problem
 from hybridproxy.model.call import Call, Operation
-from hybridproxy.model.usage import count_of
+from hybridproxy.model.usage import Usage, count_of
 
 _NO_TOKENS: Final = b'{"input_tokens":0,"output_tokens":0,"total_tokens":0}'
 _INCREMENT: Final = (
@@ -296,17 +296,18 @@ def _quoted(escaped: bytearray) -> orjson.Fragment:
 
 def usage_of(usage: Any) -> Body:
     """Return the tokens of an answer, in the service's words."""
-    given: Mapping[str, Any] = usage if type(usage) is dict else {}
-    spent, made = count_of(given.get("prompt_tokens")), count_of(given.get("completion_tokens"))
-    told: Body = {"input_tokens": spent, "output_tokens": made, "total_tokens": spent + made}
-    prompt, completion = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
-    if type(prompt) is dict:
-        cached, written = count_of(prompt.get("cached_tokens")), count_of(prompt.get("cache_write_tokens"))
-        told["prompt_tokens_details"] = {"cached_tokens": cached}
-        if written:
-            told["prompt_tokens_details"]["cache_creation_input_tokens"] = written
-    if type(completion) is dict and count_of(completion.get("reasoning_tokens")):
-        told["output_tokens_details"] = {"reasoning_tokens": count_of(completion["reasoning_tokens"])}
+    given = Usage.from_openai(usage) or Usage(0, 0)
+    told: Body = {
+        "input_tokens": given.prompt,
+        "output_tokens": given.completion,
+        "total_tokens": given.prompt + given.completion,
+    }
+    if given.cached or given.written or (type(usage) is dict and type(usage.get("prompt_tokens_details")) is dict):
+        told["prompt_tokens_details"] = {"cached_tokens": given.cached}
+        if given.written:
+            told["prompt_tokens_details"]["cache_creation_input_tokens"] = given.written
+    if given.reasoning:
+        told["output_tokens_details"] = {"reasoning_tokens": given.reasoning}
     return told
 
 

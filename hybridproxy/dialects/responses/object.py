@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from hybridproxy.model.call import Call
-from hybridproxy.model.usage import count_in
+from hybridproxy.model.usage import Usage, count_in
 
 Item = dict[str, Any]
 
@@ -133,17 +133,13 @@ def usage_of(usage: Any) -> dict[str, Any] | None:
     """Return a chat completion's usage in the words of the Responses API."""
     if not isinstance(usage, dict) or not usage:
         return None
-    prompt, completion = count_in(usage, "prompt_tokens"), count_in(usage, "completion_tokens")
-    more, spent = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    told = Usage.from_openai(usage) or Usage(0, 0)
     made: dict[str, Any] = {
-        "input_tokens": prompt,
-        "input_tokens_details": {
-            "cached_tokens": count_in(more, "cached_tokens"),
-            "cache_write_tokens": count_in(more, "cache_write_tokens"),
-        },
-        "output_tokens": completion,
-        "output_tokens_details": {"reasoning_tokens": count_in(spent, "reasoning_tokens")},
-        "total_tokens": count_in(usage, "total_tokens") or prompt + completion,
+        "input_tokens": told.prompt,
+        "input_tokens_details": {"cached_tokens": told.cached, "cache_write_tokens": told.written},
+        "output_tokens": told.completion,
+        "output_tokens_details": {"reasoning_tokens": told.reasoning},
+        "total_tokens": count_in(usage, "total_tokens") or told.prompt + told.completion,
     }
     cost = usage.get("cost")
     if type(cost) is float or type(cost) is int:

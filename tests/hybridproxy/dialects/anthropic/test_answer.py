@@ -147,6 +147,21 @@ def test_usage_that_was_not_reported_or_makes_no_sense() -> None:
     assert usage_of(odd) == {**nothing, "cache_read_input_tokens": 9}
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}},  # OpenRouter
+        {"prompt_tokens_details": {"cached_tokens": 4, "cache_creation_input_tokens": 2}},  # DashScope
+        {"prompt_tokens_details": {"cached_tokens": 4}, "cache_creation_input_tokens": 2},  # LiteLLM
+        {"prompt_cache_hit_tokens": 4, "cache_creation_input_tokens": 2},  # DeepSeek's word for what was read
+    ],
+)
+def test_what_a_cache_had_and_got_is_told_apart_whatever_it_is_called(told: dict[str, Any]) -> None:
+    """The rest of the input is what is left, so that nothing is counted twice."""
+    said = usage_of({"prompt_tokens": 9, "completion_tokens": 1, **told})
+    assert (said["input_tokens"], said["cache_read_input_tokens"], said["cache_creation_input_tokens"]) == (3, 4, 2)
+
+
 def test_names() -> None:
     """Of messages and of calls; an answer without an id is named by its request."""
     assert message_id({"id": "msg_7"}, "req_1") == "msg_7"

@@ -115,6 +115,9 @@ def test_usage_changes_its_words() -> None:
         "total_tokens": 14,
         "cost": 0.25,
     }
+    other = usage_of({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4, "cache_creation_input_tokens": 2})
+    assert other is not None
+    assert other["input_tokens_details"] == {"cached_tokens": 4, "cache_write_tokens": 2}  # DeepSeek's word, LiteLLM's
     odd = usage_of({"prompt_tokens": "x", "completion_tokens": -1, "prompt_tokens_details": 7, "cost": "free"})
     assert odd is not None
     assert (odd["input_tokens"], odd["output_tokens"], odd["total_tokens"], "cost" in odd) == (0, 0, 0, False)
