@@ -191,10 +191,10 @@ def test_a_quote_left_open_by_a_stranger_does_not_swallow_the_proxys_element() -
 @pytest.mark.parametrize("filler", [" ", "\t", ";", '"', "\\", '\\"', '"\\', "a=b;", "a", ",", '",', "=", '"\\\\"'])
 def test_no_input_is_slow(filler: str) -> None:
     """The worst headers of the greatest length cost milliseconds, not seconds."""
-    before = time.process_time()
+    before = time.thread_time()
     for head, tail in (("", ""), ('for="', ""), ("", '"'), ("for=1.2.3.4;", ", for=10.0.0.2"), ("", "\0")):
         find("10.0.0.1", head + filler * (MAX_CHARACTERS // len(filler)) + tail, header=FORWARDED)
-    assert time.process_time() - before < 0.5
+    assert time.thread_time() - before < 0.5  # 0.02 on a quiet machine
 
 
 # ---- properties ----------------------------------------------------------------------------------------------------

@@ -373,6 +373,9 @@ def test_half_a_key_at_the_edge_of_what_is_read_does_not_pass(length: int) -> No
 )
 def test_cleaning_takes_bounded_time(run: str) -> None:
     """A megabyte made to be hard for the patterns is cleaned in milliseconds."""
-    begun = time.thread_time()
-    clean(run * (1_000_000 // len(run)))
-    assert time.thread_time() - begun < 0.1
+    took: list[float] = []
+    for _ in range(3):
+        begun = time.thread_time()
+        clean(run * (1_000_000 // len(run)))
+        took.append(time.thread_time() - begun)
+    assert min(took) < 0.1
