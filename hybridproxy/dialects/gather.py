@@ -8,7 +8,7 @@ from hybridproxy.dialects.sse import data_of
 
 _TEXTS: Final = ("content", "reasoning_content", "reasoning", "refusal")
 _PIECES: Final = frozenset({"data", "transcript", "arguments"})
-"""Within an object of a message what comes in pieces: of a sound, and of a call in the older form."""
+"""Fields of an object in a delta that come in pieces: those of a sound, and of the older way to call a function."""
 MAX_CALLS: Final = 512
 """Tool calls of one choice; more are no answer to any request."""
 
@@ -53,7 +53,7 @@ class Gatherer:
 class _Choice:
     """One choice of a stream."""
 
-    __slots__ = ("_calls", "_finish", "_logprobs", "_more", "_text", "_texts")
+    __slots__ = ("_calls", "_finish", "_logprobs", "_more", "_objects", "_text", "_texts")
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
@@ -62,6 +62,7 @@ class _Choice:
         self._logprobs: dict[str, list[Any]] = {}
         self._finish: Any = None
         self._more: dict[str, Any] = {}
+        self._objects: dict[str, dict[str, Any]] = {}
 
     def feed(self, choice: dict[str, Any]) -> None:
         self._finish = choice.get("finish_reason") or self._finish
@@ -86,9 +87,16 @@ class _Choice:
                     self._more[name] = []
                 self._more[name] += given
             elif type(given) is dict:
-                self._more[name] = _joined(self._more.get(name), given)
+                self._take_object(self._objects.setdefault(name, {}), given)
             elif given is not None:
                 self._more[name] = given
+
+    def _take_object(self, made: dict[str, Any], given: dict[str, Any]) -> None:
+        for name, found in given.items():
+            if name in _PIECES and type(found) is str:
+                made.setdefault(name, []).append(found)
+            elif name not in _PIECES and found is not None:
+                made[name] = found
 
     def _take_call(self, call: Any) -> None:
         index = call.get("index", 0) if type(call) is dict else None
@@ -112,8 +120,9 @@ class _Choice:
         if self._text is not None:
             return {**choice, "text": "".join(self._text)}
         said = {name: "".join(parts) for name, parts in self._texts.items()}
-        message: dict[str, Any] = {"role": "assistant", **self._more, **said}
-        message["content"] = said.get("content") or (None if self._calls else "")
+        objects = {name: _joined(made) for name, made in self._objects.items()}
+        message: dict[str, Any] = {"role": "assistant", **self._more, **objects, **said}
+        message["content"] = said.get("content") or (None if self._calls or "function_call" in objects else "")
         if self._calls:
             message["tool_calls"] = [
                 {**call, "function": {**call["function"], "arguments": "".join(call["function"]["arguments"])}}
@@ -122,12 +131,6 @@ class _Choice:
         return {**choice, "message": message}
 
 
-def _joined(before: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return an object that came in pieces, one piece longer."""
-    made: dict[str, Any] = {**before} if type(before) is dict else {}
-    for name, value in given.items():
-        if name in _PIECES and type(value) is str and type(made.get(name)) is str:
-            made[name] += value
-        elif value is not None:
-            made[name] = value
-    return made
+def _joined(made: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose texts came in pieces."""
+    return {name: "".join(found) if name in _PIECES else found for name, found in made.items()}

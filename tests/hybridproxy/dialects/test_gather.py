@@ -1,5 +1,6 @@
 """Tests of a whole answer that is put together out of a stream."""
 
+import time
 from typing import Any
 
 import orjson
@@ -103,6 +104,17 @@ def test_lists_go_on_and_other_fields_are_kept() -> None:
     choice = answer["choices"][0]
     assert choice["logprobs"] == {"content": [{"token": "a"}, {"token": "b"}]}
     assert (choice["message"]["reasoning_details"], choice["message"]["x"]) == ([1, 2], 1)
+
+
+def test_a_long_sound_is_joined_once() -> None:
+    """Each piece onto all before would take time with the square of its length, on the loop of every caller."""
+    piece, gatherer = "UklG" * 1024, Gatherer()
+    event = b"data: " + orjson.dumps(chunk({"audio": {"data": piece, "transcript": 5}})) + b"\n\n"
+    began = time.process_time()
+    for _ in range(5000):
+        gatherer.feed(event)
+    assert gatherer.answer()["choices"][0]["message"]["audio"] == {"data": piece * 5000}
+    assert time.process_time() - began < 2
 
 
 def test_a_list_that_follows_something_else_stands_in_for_it() -> None:
