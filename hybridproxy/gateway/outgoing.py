@@ -62,9 +62,8 @@ def spoken(call: Call, target: Target[Any], voice: Voice | None = None, *, recov
         return PLAIN
     fits = TRANSLATORS[call.dialect].fits
     translates = recovers or (fits is not None and not fits(call, target.model))
-    dialect = provider.dialect_for(call, plain=target.backend.plain or translates)
-    if gathers and TRANSLATORS[dialect].request is None:  # it is only repeated, and what a caller said does not stream
-        dialect = Dialect.OPENAI
+    # what is put together here goes as a chat: a provider's fields are spelled for that, and not for its other dialects
+    dialect = provider.dialect_for(call, plain=target.backend.plain or translates or gathers)
     native = call.dialect is dialect is not Dialect.OPENAI and not translates and not gathers
     return Spoken(dialect, native, gathers, None if native else voice)
 

@@ -436,6 +436,20 @@ def test_what_has_to_be_put_together_goes_as_a_chat(how: dict[str, Any]) -> None
     assert (body["stream"], body["messages"]) == (True, [{"role": "user", "content": "hi"}])
 
 
+def test_a_model_that_only_streams_is_asked_in_a_chats_words_by_a_caller_of_anthropics_dialect() -> None:
+    """Its provider's spelling of a chat's fields is not that of its Messages API, and would be lost there in silence."""
+    asked = {"model": "q", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1500}, "messages": [USER]}
+    call = TRANSLATORS[Dialect.ANTHROPIC].decode(Asking(Operation.CHAT), orjson.dumps(asked))
+    for provider in ("dashscope", "openrouter", "fireworks", "deepinfra"):
+        one = backend("b", provider=provider)
+        target = Target(one, one.endpoints[0], one.credentials[0], "own", Timeouts(), streams_only=True)
+        way = spoken(call, target)
+        request = outgoing_request(call, target, "req_1", way=way).request
+        assert (way.dialect, way.native, way.gathers) == (Dialect.OPENAI, False, True)
+        assert request.path == "/chat/completions"
+        assert orjson.loads(request.body)["messages"] == [USER]
+
+
 # ---- another dialect -------------------------------------------------------------------------------------------------
 
 TEXT = "/services/aigc/text-generation/generation"
