@@ -11,6 +11,10 @@ _IDS: Final = frozenset({"previous_response_id", "file_id", "file_ids", "vector_
 _NAMED: Final = frozenset({"conversation", "container", "prompt"})
 """Fields that are an id, or an object with one; a prompt that is a text is none."""
 
+_SCHEMAS: Final = frozenset({"input_schema", "output_schema", "schema"})
+_OF_FUNCTIONS: Final = {"function": "parameters", "tool_use": "input"}
+"""What a function of the caller's takes, and what one was called with: words of the caller's own, whatever they are."""
+
 
 def kept_in(value: Any) -> str:
     """Return the first field of a request, or of a part of one, that refers to something kept; "" if none does."""
@@ -22,7 +26,11 @@ def kept_in(value: Any) -> str:
         elif type(one) is dict:
             if one.get("type") == "item_reference":
                 return "item_reference"
+            kind = one.get("type")
+            own = _OF_FUNCTIONS.get(kind) if type(kind) is str else None
             for name, given in one.items():
+                if name == own or name in _SCHEMAS:
+                    continue
                 if given and (name in _IDS or (name in _NAMED and _is_reference(name, given))):
                     return str(name)
                 if type(given) is dict or type(given) is list:

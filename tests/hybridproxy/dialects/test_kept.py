@@ -24,6 +24,8 @@ JSON = st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x)
         ({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, "vector_store_ids"),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}}]}, "file_ids"),
         ({"messages": [{"content": [[{"source": {"type": "file", "file_id": "f"}}]]}]}, "file_id"),
+        ({"messages": [{"content": [{"type": ["tool_use"], "input": {"file_id": "f"}}]}]}, "file_id"),
+        ({"tools": [{"type": "other", "parameters": {"file_id": "f"}}]}, "file_id"),
     ],
 )
 def test_a_reference_is_found_wherever_it_stands(body: dict[str, Any], name: str) -> None:
@@ -37,10 +39,14 @@ def test_a_reference_is_found_wherever_it_stands(body: dict[str, Any], name: str
         {},
         {"previous_response_id": None, "conversation": None, "prompt": "Once", "container": {"type": "auto"}},
         {"messages": [{"content": [{"type": "text", "text": "file_id"}], "container": 7}], "file_ids": []},
+        {"tools": [{"name": "f", "input_schema": {"properties": {"file_id": {"type": "string"}}}}]},
+        {"tools": [{"type": "function", "name": "f", "parameters": {"properties": {"container": {"id": "x"}}}}]},
+        {"messages": [{"content": [{"type": "tool_use", "name": "f", "input": {"file_id": "f1"}}]}]},
+        {"output_config": {"format": {"type": "json_schema", "schema": {"properties": {"file_ids": {"a": 1}}}}}},
     ],
 )
 def test_what_refers_to_nothing_is_free(body: dict[str, Any]) -> None:
-    """An empty field, a text that holds such a word, a container that is made for the call."""
+    """An empty field, a text that holds such a word, a container that is made for the call, a function's own words."""
     assert kept_in(body) == ""
 
 
