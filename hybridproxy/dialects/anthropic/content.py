@@ -7,6 +7,7 @@ search results, citations and whatever runs on Anthropic's servers exist nowhere
 Block types and their fields: the types of the Python SDK 2.12.
 """
 
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 import orjson
@@ -36,6 +37,12 @@ class Notes:
         """Note a field that is left out."""
         if len(self.dropped) <= MAX_NOTES:
             self.dropped[path] = None
+
+    def rest(self, holder: Body, known: Container[str], path: str) -> None:
+        """Note as left out whatever an object says beside the fields that are read."""
+        for name, given in holder.items():
+            if name not in known and given is not None:
+                self.drop(f"{path}.{name}")
 
 
 def wrong(path: str, message: str) -> RequestError:
@@ -78,6 +85,7 @@ def chat_messages(given: Any, notes: Notes) -> list[Body]:
     for place, message in enumerate(given):
         path = f"messages.{place}"
         role = object_at(message, path).get("role")
+        notes.rest(message, _MESSAGE, "messages")
         if role == "user":
             made += _user(message, path, notes)
         elif role == "assistant":
@@ -89,7 +97,21 @@ def chat_messages(given: Any, notes: Notes) -> list[Body]:
     return made
 
 
-def _blocks(content: Any, path: str) -> list[tuple[str, Body, str]]:
+_MESSAGE: Final = frozenset({"role", "content"})
+_MARKED: Final = frozenset({"type", "cache_control"})
+_KNOWN: Final[Mapping[str, frozenset[str]]] = {
+    "text": _MARKED | {"text", "citations"},
+    "image": _MARKED | {"source", "transformations"},
+    "document": _MARKED | {"source", "title", "context", "citations"},
+    "tool_use": _MARKED | {"id", "name", "input", "caller"},
+    "tool_result": _MARKED | {"tool_use_id", "content", "is_error"},
+    "thinking": frozenset({"type", "thinking", "signature"}),
+    "redacted_thinking": frozenset({"type", "data"}),
+}
+"""The fields that are read of a block. Of blocks that are not here nothing is: they are bound."""
+
+
+def _blocks(content: Any, path: str, notes: Notes) -> list[tuple[str, Body, str]]:
     """Return the blocks of a message's content, each with its type and where it stands; a text is one block."""
     if type(content) is str:
         return [("text", {"type": "text", "text": content}, path)]
@@ -98,13 +120,15 @@ def _blocks(content: Any, path: str) -> list[tuple[str, Body, str]]:
     found = []
     for place, block in enumerate(content):
         here = f"{path}.{place}"
-        found.append((text_at(object_at(block, here), "type", here), block, here))
+        kind = text_at(object_at(block, here), "type", here)
+        notes.rest(block, _KNOWN.get(kind, block), kind)
+        found.append((kind, block, here))
     return found
 
 
 def _system(message: Body, path: str, notes: Notes) -> Body:
     parts: list[Body] = []
-    for kind, block, here in _blocks(message.get("content"), path):
+    for kind, block, here in _blocks(message.get("content"), path, notes):
         if kind != "text":
             raise wrong(f"{here}.type", "it has to be 'text'")
         parts.append(_text(block, here, notes))
@@ -117,7 +141,7 @@ def _user(message: Body, path: str, notes: Notes) -> list[Body]:
         raise wrong(path, "it must not be empty")
     results: list[Body] = []
     parts: list[Body] = []
-    for kind, block, here in _blocks(message.get("content"), path):
+    for kind, block, here in _blocks(message.get("content"), path, notes):
         if kind == "tool_result":
             results.append(_result(block, here, parts, notes))
         else:
@@ -130,7 +154,7 @@ def _result(block: Body, path: str, parts: list[Body], notes: Notes) -> Body:
     made: Body = {"role": "tool", "tool_call_id": text_at(block, "tool_use_id", path)}
     texts: list[Body] = []
     content = block.get("content")
-    for kind, inner, here in [] if content is None else _blocks(content, f"{path}.content"):
+    for kind, inner, here in [] if content is None else _blocks(content, f"{path}.content", notes):
         _part(kind, inner, here, texts if kind == "text" else parts, notes)
     made["content"] = _plain(texts) if texts else ""
     if block.get("is_error") is True:
@@ -211,10 +235,13 @@ def _document(block: Body, path: str, parts: list[Body], notes: Notes) -> None:
     if kind == "text":
         parts.append({"type": "text", "text": text_at(source, "data", f"{path}.source"), **_cached(block)})
     elif kind == "content":
-        for inner, each, here in _blocks(source.get("content"), f"{path}.source.content"):
+        before = len(parts)
+        for inner, each, here in _blocks(source.get("content"), f"{path}.source.content", notes):
             if inner not in ("text", "image"):
                 raise wrong(f"{here}.type", "it has to be 'text' or 'image'")
             _part(inner, each, here, parts, notes)
+        if len(parts) > before:
+            parts[-1] |= _cached(block)
     else:
         data = _url(source, f"{path}.source", "application/pdf")
         name = title if type(title) is str and title else "document.pdf"
@@ -227,7 +254,7 @@ def _assistant(message: Body, path: str, notes: Notes) -> Body:
     calls: list[Body] = []
     thoughts: list[str] = []
     signed: list[Body] = []
-    for kind, block, here in _blocks(message.get("content"), f"{path}.content"):
+    for kind, block, here in _blocks(message.get("content"), f"{path}.content", notes):
         if kind == "text":
             texts.append(_text(block, here, notes))
         elif kind == "tool_use":

@@ -6,7 +6,7 @@ results of tools a turn of the user's; turns of one role are joined. Thought wit
 Thinking is asked for in Anthropic's spelling before: a provider's row tells it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from hybridproxy.dialects.anthropic.answer import Body, blocks_in, tool_input
@@ -27,6 +27,20 @@ _READ: Final = frozenset(
     }
 )
 _CHOICES: Final[Mapping[str, str]] = {"auto": "auto", "none": "none", "required": "any"}
+_MESSAGE: Final = frozenset(
+    {
+        *("role", "content", "refusal", "tool_calls", "tool_call_id"),
+        *("reasoning_content", "reasoning", "thinking_blocks", "is_error", "cache_control"),
+    }
+)
+_FUNCTION: Final = frozenset({"name", "description", "parameters", "strict"})
+_PART: Final = frozenset({"type", "cache_control"})
+_PARTS: Final[Mapping[str, frozenset[str]]] = {
+    "image_url": frozenset({"url"}),
+    "file": frozenset({"file_data", "filename"}),
+}
+"""What is read of messages, tools and parts; a part that is not here goes as it is, for Anthropic to judge."""
+
 _OWN: Final = frozenset({"workspace_id", "user_profile_id"})
 """Fields by which a caller could choose whose money is spent."""
 
@@ -60,7 +74,7 @@ def request(body: Body, stream: bool) -> Outgoing:  # noqa: FBT001 - the signatu
         made["stop_sequences"] = [stop] if type(stop) is str else stop
     if body.get("user") is not None:
         made["metadata"] = {"user_id": body["user"]}
-    _tools(body, made)
+    _tools(body, made, dropped)
     _format(body.get("response_format"), made, dropped)
     return Outgoing(made, (VERSION,), tuple(dict.fromkeys(dropped)))
 
@@ -76,10 +90,10 @@ def _leave_room(made: Body, *, given: bool) -> None:
             made["thinking"] = {**made["thinking"], "budget_tokens": limit - 1}
 
 
-def _tools(body: Body, made: Body) -> None:
+def _tools(body: Body, made: Body, dropped: list[str]) -> None:
     tools, choice = body.get("tools"), body.get("tool_choice")
     if type(tools) is list and tools:
-        made["tools"] = [_tool(tool) for tool in tools]
+        made["tools"] = [_tool(tool, dropped) for tool in tools]
     said: Any = choice
     if type(choice) is str:
         said = {"type": _CHOICES.get(choice, choice)}
@@ -91,13 +105,15 @@ def _tools(body: Body, made: Body) -> None:
         made["tool_choice"] = said
 
 
-def _tool(tool: Any) -> Any:
+def _tool(tool: Any, dropped: list[str]) -> Any:
     function = tool.get("function") if type(tool) is dict else None
     if type(function) is not dict:
         return tool
     schema = function.get("parameters")
     made = {"name": function.get("name"), "input_schema": {"type": "object"} if schema is None else schema}
     more = {name: function[name] for name in ("description", "strict") if function.get(name) is not None}
+    _note_rest(function, _FUNCTION, "tools.function", dropped)
+    _note_rest(tool, _PART | {"function"}, "tools", dropped)
     return {**made, **more, **_cached(tool)}
 
 
@@ -122,10 +138,10 @@ def _conversation(given: Any, dropped: list[str]) -> tuple[list[Body], list[Body
     turns: list[Body] = []
     for message in given if type(given) is list else ():
         role = message.get("role")
-        if _has_detail(message.get("content")):
-            dropped.append("image_url.detail")
+        _note_hints(message.get("content"), dropped)
+        _note_rest(message, _MESSAGE, "messages", dropped)
         if role in ("system", "developer"):
-            system += _blocks(message.get("content"))
+            system += _marked(_blocks(message.get("content")), message)
             continue
         if role == "tool":
             role, blocks = "user", [_result(message)]
@@ -133,8 +149,7 @@ def _conversation(given: Any, dropped: list[str]) -> tuple[list[Body], list[Body
             blocks = _assistant(message, dropped)
         else:
             blocks = _blocks(message.get("content"))
-        if message.get("name") is not None:
-            dropped.append("messages.name")
+        blocks = _marked(blocks, message)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
@@ -149,10 +164,26 @@ def _blocks(content: Any) -> list[Any]:
     return [_block(part) for part in content if _says(part)] if type(content) is list else []
 
 
-def _has_detail(content: Any) -> bool:
-    """Return whether a picture shall be looked at in a way of which Anthropic has no word."""
-    pictures = [part.get("image_url") for part in content if type(part) is dict] if type(content) is list else []
-    return any(type(picture) is dict and picture.get("detail") not in (None, "auto") for picture in pictures)
+def _marked(blocks: list[Any], message: Body) -> list[Any]:
+    """Return the blocks of a message, of which the last bears the mark that stands beside them."""
+    if blocks and type(blocks[-1]) is dict:
+        blocks[-1] = {**blocks[-1], **_cached(message)}
+    return blocks
+
+
+def _note_hints(content: Any, dropped: list[str]) -> None:
+    """Note what parts say of themselves of which Anthropic has no word, such as how to look at a picture."""
+    for part in content if type(content) is list else ():
+        kind = part.get("type") if type(part) is dict else None
+        if type(kind) is str and kind in _PARTS:
+            given = part.get(kind)
+            _note_rest(given if type(given) is dict else {}, _PARTS[kind], kind, dropped)
+            _note_rest(part, _PART | {kind}, kind, dropped)
+
+
+def _note_rest(holder: Body, read: Container[str], within: str, dropped: list[str]) -> None:
+    """Note whatever an object says beside the fields that are read; a picture is looked at as it is by itself."""
+    dropped += [f"{within}.{name}" for name, told in holder.items() if name not in read and told not in (None, "auto")]
 
 
 def _says(part: Any) -> bool:

@@ -40,6 +40,7 @@ def messages_of(given: Any, notes: Notes) -> list[Message]:
         if read is None:
             notes.bind(where, kind)
         else:
+            notes.rest(item, _KNOWN[kind], where)
             read(item, where, turns, notes)
     return turns.messages(notes)
 
@@ -160,6 +161,15 @@ _ITEMS: Final[dict[str, Callable[[dict[str, Any], str, _Turns, Notes], None]]] =
 }
 """All others are of tools that an upstream runs itself, or of what it has kept."""
 
+_ANY: Final = frozenset({"type", "id", "status"})
+_KNOWN: Final = {
+    "message": _ANY | {"role", "content", "phase"},
+    "reasoning": _ANY | {"summary", "content", "encrypted_content"},
+    "function_call": _ANY | {"call_id", "name", "arguments", "namespace"},
+    "function_call_output": _ANY | {"call_id", "output"},
+}
+"""The fields that are read of an item, and those that say nothing to a model."""
+
 
 # ---- parts of a message ----------------------------------------------------------------------------------------------
 
@@ -174,6 +184,7 @@ def _content(given: Any, where: str, allowed: tuple[str, ...], notes: Notes) -> 
     for number, part in enumerate(given):
         at = f"{where}[{number}]"
         kind = one_of(object_at(part, at).get("type"), allowed, f"{at}.type")
+        notes.rest(part, _OF_PARTS[kind], at)
         made = _PARTS[kind](part, at, notes)
         if made is None:
             continue
@@ -235,3 +246,14 @@ _PARTS: Final[dict[str, Callable[[dict[str, Any], str, Notes], dict[str, Any] | 
     "input_file": _file,
     "input_audio": _audio,
 }
+
+_OF_ANY: Final = frozenset({"type", "prompt_cache_breakpoint"})
+_OF_PARTS: Final = {
+    "input_text": _OF_ANY | {"text"},
+    "output_text": frozenset({"type", "text", "annotations", "logprobs"}),
+    "refusal": frozenset({"type", "refusal"}),
+    "input_image": _OF_ANY | {"image_url", "file_id", "detail"},
+    "input_file": _OF_ANY | {"file_data", "file_id", "file_url", "filename"},
+    "input_audio": _OF_ANY | {"input_audio"},
+}
+"""The fields that are read of a part, and those that an answer has and that say nothing to a model."""

@@ -1,7 +1,7 @@
 """What a request of the Responses API has that a chat completion cannot say, and how a wrong field is refused."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Any, Final, NoReturn
 
 from hybridproxy.dialects.request import RequestError
@@ -40,6 +40,12 @@ class Notes:
     def drop(self, where: str) -> None:
         """Note a field that may be left out."""
         _note(self._dropped, where)
+
+    def rest(self, holder: Mapping[str, Any], known: Container[str], where: str) -> None:
+        """Note as left out whatever an object says beside the fields that are read."""
+        for name, given in holder.items():
+            if name not in known and given is not None:
+                self.drop(f"{where}.{name}")
 
 
 def _note(names: dict[str, None], name: str) -> None:

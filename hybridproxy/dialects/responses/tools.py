@@ -11,6 +11,12 @@ from hybridproxy.dialects.responses.notes import Notes, name_at, object_at, one_
 Body = dict[str, Any]
 
 _MODES: Final = ("none", "auto", "required")
+_FUNCTION: Final = frozenset(
+    {
+        *("type", "name", "description", "parameters", "strict"),
+        *("output_schema", "async", "defer_loading", "allowed_callers"),
+    }
+)
 
 
 def read_tools(given: Any, body: Body, notes: Notes) -> None:
@@ -37,6 +43,7 @@ def read_tools(given: Any, body: Body, notes: Notes) -> None:
 
 
 def _function(tool: dict[str, Any], where: str, notes: Notes) -> dict[str, Any]:
+    notes.rest(tool, _FUNCTION, where)
     function: dict[str, Any] = {"name": name_at(tool, "name", where)}
     if tool.get("description") is not None:
         function["description"] = text_at(tool, "description", where)

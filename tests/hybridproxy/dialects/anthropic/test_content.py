@@ -129,6 +129,33 @@ def test_pictures_and_documents() -> None:
     assert (bound, dropped) == ([], ["document.context", "document.title"])
 
 
+def test_a_mark_on_a_document_of_blocks_is_that_of_its_last_part() -> None:
+    """If it has one that can be carried."""
+    held = {"type": "content", "content": [text("and"), PIXEL]}
+    made, bound, _ = told(user({"type": "document", "source": held, "cache_control": MARK}))
+    assert made[0]["content"] == [text("and"), {**SEEN, "cache_control": MARK}]
+    held = {"type": "content", "content": [{**PIXEL, "transformations": [1]}]}
+    made, bound, _ = told(user(text("x"), {"type": "document", "source": held, "cache_control": MARK}))
+    assert (made[0]["content"], bound) == ("x", ["messages.0.content.1.source.content.0"])
+
+
+def test_fields_that_are_not_read_are_named() -> None:
+    """Of messages and of every kind of block; what is null says nothing, and who called directly is no news."""
+    _, bound, dropped = told(
+        {"role": "user", "content": [text("x", weight=3, nothing=None), {**PIXEL, "detail": "low"}], "name": "bob"},
+        assistant(
+            {"type": "thinking", "thinking": "t", "cache_control": MARK},
+            {"type": "tool_use", "id": "1", "name": "f", "input": {}, "toolset_name": "s", "caller": {"type": "direct"}},
+        ),
+        user({"type": "tool_result", "tool_use_id": "1", "content": [text("y", weight=3)], "toolset_name": "s"}),
+    )
+    assert bound == []
+    assert dropped == [
+        "messages.name", "text.weight", "image.detail", "thinking.cache_control", "tool_use.toolset_name",
+        "tool_result.toolset_name",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "block",
     [

@@ -209,7 +209,43 @@ def test_signed_thoughts_go_back_and_others_cannot() -> None:
     made = request(
         {"model": "m", "messages": [{"role": "assistant", "content": "x", "reasoning": "Hm", "name": "a"}] * 2}, False
     )
-    assert made.dropped == ("messages.reasoning_content", "messages.name")
+    assert made.dropped == ("messages.name", "messages.reasoning_content")
+
+
+def test_what_anthropic_has_no_word_for_is_named_wherever_it_stands() -> None:
+    """In a message, a part, a tool; what its decoder would not read is never lost in silence."""
+    picture = {"type": "image_url", "image_url": {"url": "u", "detail": "auto", "fps": 2}, "min_pixels": 4}
+    told = [
+        {"role": "system", "content": "s", "name": "boss"},
+        {"role": "user", "content": [picture, {"type": ["odd"]}], "weight": 1, "nothing": None},
+    ]
+    tool = {"type": "function", "function": {"name": "f", "deprecated": True}, "scope": "x"}
+    made = request({"messages": told, "tools": [tool]}, False)
+    assert made.dropped == (
+        "messages.name", "image_url.fps", "image_url.min_pixels", "messages.weight",
+        "tools.function.deprecated", "tools.scope",
+    )  # fmt: skip
+
+
+def test_a_mark_beside_a_message_is_that_of_its_last_block() -> None:
+    """LiteLLM's callers write it so, and calls of tools have no other place for it in a chat."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    made = request(
+        {
+            "messages": [
+                {"role": "system", "content": "s", "cache_control": MARK},
+                {"role": "user", "content": "hi", "cache_control": MARK},
+                {"role": "assistant", "content": "", "tool_calls": [call], "cache_control": MARK},
+                {"role": "assistant", "content": "", "cache_control": MARK},
+            ]
+        },
+        False,
+    )
+    assert made.body["system"] == [{"type": "text", "text": "s", "cache_control": MARK}]
+    user, assistant = made.body["messages"]
+    assert user["content"] == [{"type": "text", "text": "hi", "cache_control": MARK}]
+    assert assistant["content"] == [{"type": "tool_use", "id": "1", "name": "f", "input": {}, "cache_control": MARK}]
+    assert made.dropped == ()
 
 
 def test_how_to_look_and_what_a_schema_is_for_are_dropped_by_name() -> None:

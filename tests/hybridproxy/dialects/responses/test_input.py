@@ -234,3 +234,19 @@ def test_what_is_malformed_is_refused_by_name(given: Any, param: str) -> None:
         messages_of(given, Notes())
     assert caught.value.param == param
     assert param in caught.value.message
+
+
+def test_fields_that_are_not_read_are_named() -> None:
+    """Of items and of their parts; what an answer has of itself says nothing to a model."""
+    notes = Notes()
+    answered = {"type": "output_text", "text": "t", "annotations": [{}], "logprobs": []}
+    items = [
+        {"role": "user", "content": [{"type": "input_file", "file_data": "data:,", "detail": "low"}], "weight": None},
+        {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [answered]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "mood": "good"},
+        {**call("1"), "id": "fc_1", "status": "completed", "caller": {"type": "program", "caller_id": "x"}},
+        output("1", "done"),
+    ]
+    messages_of(items, notes)
+    assert notes.bound == ()
+    assert notes.dropped == ("input[0].content[0].detail", "input[2].mood", "input[3].caller")

@@ -56,8 +56,8 @@ def test_what_an_upstream_runs_binds_the_call(tool: dict[str, Any], bound: str) 
 
 def test_what_only_describes_is_left_out() -> None:
     """The shape of a function's output is for programs that call it."""
-    _, notes = read([{**F, "output_schema": {}, "allowed_callers": ["direct"], "async": False}])
-    assert (notes.bound, notes.dropped) == ((), ("tools[0].output_schema",))
+    _, notes = read([{**F, "output_schema": {}, "allowed_callers": ["direct"], "async": False, "x": 1}])
+    assert (notes.bound, notes.dropped) == ((), ("tools[0].x", "tools[0].output_schema"))
 
 
 def test_the_choice_is_said_as_in_a_chat() -> None:
