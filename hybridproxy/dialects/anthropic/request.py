@@ -98,7 +98,7 @@ def _limit(given: Body, body: Body, notes: Notes) -> None:
     if type(limit) is not int or limit < 0:
         raise wrong("max_tokens", "it has to be there, a whole number above 0")
     if limit:
-        body["max_tokens"] = limit
+        body["max_completion_tokens"] = limit  # it bounds what is thought, too; the older name does not everywhere
     else:
         notes.bind("max_tokens")  # it only fills the cache
 
@@ -156,15 +156,23 @@ def _tools(given: Any, body: Body, notes: Notes) -> None:
         for name in ("eager_input_streaming", "input_examples"):
             if tool.get(name):
                 notes.drop(f"tools.{name}")
+        notes.rest(tool, _TOOL, "tools")
     if made:
         body["tools"] = made
 
 
 _LONGEST: Final = 64
+_TOOL: Final = frozenset(
+    {
+        *("type", "name", "description", "input_schema", "strict", "cache_control"),
+        *("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples"),
+    }
+)
 
 
-def _tool_choice(given: Any, body: Body, _notes: Notes) -> None:
+def _tool_choice(given: Any, body: Body, notes: Notes) -> None:
     kind = object_at(given, "tool_choice").get("type")
+    notes.rest(given, ("type", "name", "disable_parallel_tool_use"), "tool_choice")
     if kind == "tool":
         body["tool_choice"] = {"type": "function", "function": {"name": text_at(given, "name", "tool_choice")}}
     elif type(kind) is str and kind in _CHOICES:
@@ -177,6 +185,7 @@ def _tool_choice(given: Any, body: Body, _notes: Notes) -> None:
 
 def _thinking(given: Any, body: Body, notes: Notes) -> None:
     kind = object_at(given, "thinking").get("type")
+    notes.rest(given, ("type", "budget_tokens", "display"), "thinking")
     made: Body = {"type": kind}
     if kind == "enabled":
         budget = given.get("budget_tokens")

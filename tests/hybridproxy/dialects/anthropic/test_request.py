@@ -37,7 +37,7 @@ def wrong_with(**fields: Any) -> str | None:
 def test_the_least_that_a_request_needs() -> None:
     """Model, messages and a limit; the caller's own words are kept for who understands them."""
     call = asked()
-    assert call.body == {"model": "qwen", "messages": [USER], "max_tokens": 9}
+    assert call.body == {"model": "qwen", "messages": [USER], "max_completion_tokens": 9}
     assert call.native == {"model": "qwen", "messages": [USER], "max_tokens": 9}
     assert (call.operation, call.dialect, call.stream) == (Operation.CHAT, Dialect.ANTHROPIC, False)
     assert (call.wants_usage, call.choices, call.needs) == (True, 1, frozenset())
@@ -61,7 +61,7 @@ def test_what_every_chat_has_in_another_spelling() -> None:
     assert call.body == {
         "model": "qwen",
         "messages": [{"role": "system", "content": "be kind"}, USER],
-        "max_tokens": 9,
+        "max_completion_tokens": 9,
         "stop": ["END"],
         "user": "u-1",
         "temperature": 0.5,
@@ -158,6 +158,16 @@ def test_thinking_goes_on_as_it_is_spelt() -> None:
     assert (call.bound, "thinking" in call.body) == (("thinking.type",), False)
 
 
+def test_fields_that_are_not_read_are_named_wherever_they_stand() -> None:
+    """In a tool, in the choice of one, in what is said of thinking."""
+    call = asked(
+        tools=[{**TOOL, "toolset": "x"}],
+        tool_choice={"type": "auto", "mood": "good", "other": None},
+        thinking={"type": "adaptive", "depth": 3},
+    )
+    assert call.dropped == ("thinking.depth", "tool_choice.mood", "tools.toolset")
+
+
 def test_structured_output_in_both_spellings() -> None:
     """Becomes the JSON schema of a chat completion."""
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True}}
@@ -171,7 +181,7 @@ def test_what_runs_on_anthropics_servers_is_bound() -> None:
     """Servers of tools, containers, and a call that only fills the cache."""
     assert asked(mcp_servers=[{"url": "https://example.com"}], container="c").bound == ("mcp_servers", "container")
     call = asked(max_tokens=0)
-    assert (call.bound, "max_tokens" in call.body) == (("max_tokens",), False)
+    assert (call.bound, call.body.get("max_completion_tokens")) == (("max_tokens",), None)
     assert asked(mcp_servers=[], container=None).bound == ()
 
 
