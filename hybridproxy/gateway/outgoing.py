@@ -203,6 +203,7 @@ def outgoing_body(
         ValueError: the provider does not continue an answer; no prompt is made up for one that does not.
 
     """
+    provider = provider.for_model(model)
     body, dropped = _accepted(call, provider)
     body["model"] = model
     if stream:

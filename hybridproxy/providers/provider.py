@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from fnmatch import fnmatchcase
 from typing import Any
 
+from hybridproxy.families.natures import plain_name
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.value import value
@@ -135,6 +137,7 @@ class Provider:
         quotas: the headers in which it says how much of our quotas is left; empty: it does not.
         cost: the field of its usage that says what it charges for an answer, in US dollars; "": it does not say.
         cost_header: the same of a header, for answers that do not stream; 0 there stands for not knowing.
+        by_model: pattern of a model's plain name -> what of this differs in a request for it; the first that fits.
 
     """
 
@@ -176,6 +179,14 @@ class Provider:
     quotas: tuple[Quota, ...] = ()
     cost: str = ""
     cost_header: str = ""
+    by_model: tuple[tuple[str, "Provider"], ...] = ()
+
+    def for_model(self, model: str) -> "Provider":
+        """Return how it is asked for a model of that name."""
+        if not self.by_model:
+            return self
+        plain = plain_name(model)
+        return next((row for pattern, row in self.by_model if fnmatchcase(plain, pattern)), self)
 
     @property
     def self_hosted(self) -> bool:

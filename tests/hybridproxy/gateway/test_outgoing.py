@@ -438,7 +438,12 @@ def test_what_has_to_be_put_together_goes_as_a_chat(how: dict[str, Any]) -> None
 
 def test_a_model_that_only_streams_is_asked_in_a_chats_words_by_a_caller_of_anthropics_dialect() -> None:
     """Its provider's spelling of a chat's fields is not that of its Messages API, and would be lost there in silence."""
-    asked = {"model": "q", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1500}, "messages": [USER]}
+    asked = {
+        "model": "q",
+        "max_tokens": 2000,
+        "thinking": {"type": "enabled", "budget_tokens": 1500},
+        "messages": [USER],
+    }
     call = TRANSLATORS[Dialect.ANTHROPIC].decode(Asking(Operation.CHAT), orjson.dumps(asked))
     for provider in ("dashscope", "openrouter", "fireworks", "deepinfra"):
         one = backend("b", provider=provider)
@@ -448,6 +453,62 @@ def test_a_model_that_only_streams_is_asked_in_a_chats_words_by_a_caller_of_anth
         assert (way.dialect, way.native, way.gathers) == (Dialect.OPENAI, False, True)
         assert request.path == "/chat/completions"
         assert orjson.loads(request.body)["messages"] == [USER]
+
+
+CLAUDE: dict[str, Any] = {
+    "model": "q",
+    "max_tokens": 2000,
+    "top_k": 3,
+    "messages": [
+        USER,
+        {
+            "role": "assistant",
+            "content": [{"type": "thinking", "thinking": "Hm", "signature": ""}, {"type": "text", "text": "x"}],
+        },
+        USER,
+    ],
+}
+BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 1500}}
+ADAPTIVE = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+OFF = {"thinking": {"type": "disabled"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "thinks", "unsaid"),
+    [
+        ("gpt-5.4", BUDGET, "medium", ("thinking.budget_tokens",)),
+        ("gpt-5.4", ADAPTIVE, "high", ()),
+        ("openai/gpt-5.1-codex", OFF, "none", ()),
+        ("gpt-5-mini", OFF, None, ("thinking.type",)),
+        ("o4-mini", BUDGET, "medium", ("thinking.budget_tokens",)),
+        ("gpt-4.1", BUDGET, None, ("thinking.type", "thinking.budget_tokens")),
+        ("gpt-4.1", OFF, None, ("thinking.type",)),
+    ],
+)
+def test_openais_own_models_are_told_in_their_words_what_a_caller_of_claude_says(
+    model: str, said: dict[str, Any], thinks: str | None, unsaid: tuple[str, ...]
+) -> None:
+    """They refuse a field that they do not know: `thinking`, `top_k`, thoughts that are given back, `max_tokens`."""
+    call = TRANSLATORS[Dialect.ANTHROPIC].decode(Asking(Operation.CHAT), orjson.dumps(CLAUDE | said))
+    made = outgoing_body(call, PROVIDERS["openai"], model, (), stream=False)
+    assert made.body == {
+        "model": model,
+        "messages": [USER, {"role": "assistant", "content": "x"}, USER],
+        "max_completion_tokens": 2000,
+        **({} if thinks is None else {"reasoning_effort": thinks}),
+    }
+    assert made.dropped == (*unsaid, "reasoning_content", "top_k")
+
+
+def test_models_of_others_behind_openais_api_are_sent_what_the_caller_wrote() -> None:
+    """Whatever server that is, and however it calls Qwen or an open model of OpenAI's."""
+    asked: dict[str, Any] = {"model": "q", "messages": [USER], "top_k": 3, **OFF}
+    for model in ("qwen3.7-plus", "gpt-oss-120b", "own-name"):
+        call = decode_request(Operation.CHAT, orjson.dumps(asked))
+        assert outgoing_body(call, PROVIDERS["openai"], model, (), stream=False).body == {**asked, "model": model}
+    call = decode_request(Operation.CHAT, orjson.dumps(asked | {"max_tokens": 5, "enable_thinking": True}))
+    made = outgoing_body(call, PROVIDERS["openai"], "gpt-5", (), stream=False)
+    assert (made.body["max_completion_tokens"], made.dropped) == (5, ("top_k",))
 
 
 # ---- another dialect -------------------------------------------------------------------------------------------------

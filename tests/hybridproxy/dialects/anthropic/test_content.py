@@ -145,7 +145,14 @@ def test_fields_that_are_not_read_are_named() -> None:
         {"role": "user", "content": [text("x", weight=3, nothing=None), {**PIXEL, "detail": "low"}], "name": "bob"},
         assistant(
             {"type": "thinking", "thinking": "t", "cache_control": MARK},
-            {"type": "tool_use", "id": "1", "name": "f", "input": {}, "toolset_name": "s", "caller": {"type": "direct"}},
+            {
+                "type": "tool_use",
+                "id": "1",
+                "name": "f",
+                "input": {},
+                "toolset_name": "s",
+                "caller": {"type": "direct"},
+            },
         ),
         user({"type": "tool_result", "tool_use_id": "1", "content": [text("y", weight=3)], "toolset_name": "s"}),
     )
