@@ -11,6 +11,7 @@ from typing import Final
 from hybridproxy.families import FAMILIES
 from hybridproxy.families.family import TokenEstimate, estimate_tokens
 from hybridproxy.model.call import Call, Capability, Operation
+from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.residency import Promise, Residency, listed
 from hybridproxy.model.snapshot import Model, Served, Snapshot, Tenant
 from hybridproxy.model.value import value
@@ -102,7 +103,7 @@ def allows(call: Call, model: Model, served: Served, provider: Provider, manner:
     if (call.bound or call.kept or call.begun) and (reason := _unspeakable(call, served, provider, manner)):
         return reason
     if call.needs and not call.needs.isdisjoint(served.lacks):
-        return f"does not do {', '.join(sorted(_FIELDS[need] for need in call.needs & served.lacks))}"
+        return f"does not do {', '.join(sorted(_FIELDS[call.dialect][need] for need in call.needs & served.lacks))}"
     if provider.refuses and call.operation is Operation.CHAT and (lost := lost_field(call.body, provider.refuses)):
         return f"does not take {lost}: {provider.refuses[lost]}"
     if call.choices > provider.max_choices:
@@ -125,11 +126,28 @@ def _unspeakable(call: Call, served: Served, provider: Provider, manner: Manner)
 
 
 _FIELDS: Final = {
-    Capability.TOOLS: "tools",
-    Capability.VISION: "vision (messages[].content[].image_url)",
-    Capability.JSON_SCHEMA: "json_schema (response_format)",
+    Dialect.OPENAI: {
+        Capability.TOOLS: "tools",
+        Capability.VISION: "vision (messages[].content[].image_url)",
+        Capability.JSON_SCHEMA: "json_schema (response_format)",
+    },
+    Dialect.RESPONSES: {
+        Capability.TOOLS: "tools",
+        Capability.VISION: "vision (input[].content[].image_url)",
+        Capability.JSON_SCHEMA: "json_schema (text.format)",
+    },
+    Dialect.ANTHROPIC: {
+        Capability.TOOLS: "tools",
+        Capability.VISION: "vision (messages.*.content.*: image)",
+        Capability.JSON_SCHEMA: "json_schema (output_config.format)",
+    },
+    Dialect.DASHSCOPE: {
+        Capability.TOOLS: "tools (parameters.tools)",
+        Capability.VISION: "vision (input.messages[].content[].image)",
+        Capability.JSON_SCHEMA: "json_schema (parameters.response_format)",
+    },
 }
-"""What a call needs, with the field that says so where it is called otherwise."""
+"""What a call needs, with the caller's field that says so where it is called otherwise."""
 
 
 def resides(demand: Residency, promise: Promise) -> str | None:

@@ -180,12 +180,13 @@ def _usage(usage: Any) -> Body:
 class DashScopeDecoder:
     """Reads one stream."""
 
-    __slots__ = ("_calling", "_cumulative", "_head", "_open", "_said")
+    __slots__ = ("_asked", "_calling", "_cumulative", "_head", "_open", "_said")
 
     def __init__(self, reading: Reading) -> None:
         """Begin; only a caller in its own words may have asked for events that repeat the whole text."""
         self._head: Body = {"object": "chat.completion.chunk", "created": reading.created, "model": reading.model}
         self._cumulative = reading.native is not None and form_of(reading.native)[1]
+        self._asked = 1 if reading.native is None else reading.native.choices
         self._said: dict[int, tuple[int, int]] = {}
         self._open: set[int] = set()
         self._calling: set[int] = set()
@@ -221,6 +222,8 @@ class DashScopeDecoder:
         if found is None:
             return [_GARBLED]
         usage = _usage(body["usage"]) if type(body.get("usage")) is dict else None
+        if type(output.get("choices")) is not list and found and _finish(found[0]):  # one text stands for them all
+            found += [{"index": n, "finish_reason": _finish(found[0])} for n in range(1, self._asked)]
         choices = [self._choice(choice, n) for n, choice in enumerate(found)]
         chunk = {"id": _id(body), **self._head, "choices": choices}
         if usage is None:

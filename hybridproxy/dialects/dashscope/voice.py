@@ -347,4 +347,7 @@ def told(problem: Problem, request_id: str) -> tuple[int, bytes]:
     )
     if problem.status >= 500 and problem.status not in _STATUSES:
         status, code = 500, "InternalError"
-    return status, orjson.dumps({"code": code, "message": problem.message, "request_id": request_id})
+    message = problem.message
+    if problem.param and problem.param not in message:  # there is no other place for it
+        message = f"{problem.param}: {message}"
+    return status, orjson.dumps({"code": code, "message": message, "request_id": request_id})

@@ -437,7 +437,7 @@ def test_what_has_to_be_put_together_goes_as_a_chat(how: dict[str, Any]) -> None
 
 
 def test_a_model_that_only_streams_is_asked_in_a_chats_words_by_a_caller_of_anthropics_dialect() -> None:
-    """Its provider's spelling of a chat's fields is not that of its Messages API, and would be lost there in silence."""
+    """Its spelling of a chat's fields is not that of its Messages API, where they would be lost in silence."""
     asked = {
         "model": "q",
         "max_tokens": 2000,

@@ -156,6 +156,27 @@ def test_a_backend_is_dropped_with_the_first_reason_that_speaks(
     assert gate.allows(call(**made), model("qwen", [served]), served, provider) == reason
 
 
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        (Dialect.ANTHROPIC, "json_schema (output_config.format), tools, vision (messages.*.content.*: image)"),
+        (Dialect.RESPONSES, "json_schema (text.format), tools, vision (input[].content[].image_url)"),
+        (
+            Dialect.DASHSCOPE,
+            (
+                "json_schema (parameters.response_format), tools (parameters.tools), "
+                "vision (input.messages[].content[].image)"
+            ),
+        ),
+    ],
+)
+def test_what_a_model_lacks_is_named_as_the_caller_wrote_it(dialect: Dialect, said: str) -> None:
+    """A picture stands somewhere else in each dialect."""
+    asked = replace(call(needs=frozenset(Capability)), dialect=dialect)
+    served = Served("b", "x", lacks=frozenset(Capability))
+    assert gate.allows(asked, model("qwen", [served]), served, OPENAI) == f"does not do {said}"
+
+
 def test_a_call_that_would_lose_its_meaning_goes_elsewhere() -> None:
     """The reason names the field, and what would be missing; of other calls than chats nothing is known."""
     groq = PROVIDERS["groq"]

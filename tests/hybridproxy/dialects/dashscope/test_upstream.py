@@ -222,6 +222,14 @@ def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
     return {"index": 0, "delta": {"role": "assistant", **fields}, "finish_reason": finish}
 
 
+def test_one_text_stands_for_all_the_answers_that_were_asked_for() -> None:
+    """Else a whole answer would count as one of which the second part is missing."""
+    events = [event({"output": {"text": "Hi", "finish_reason": finish}}) for finish in ("null", "stop")]
+    chunks = read(*events, reading=Reading("qwen", 7, native(n=2)))
+    assert [[made["finish_reason"] for made in chunk["choices"]] for chunk in chunks] == [[None], ["stop", "stop"]]
+    assert [made["index"] for made in chunks[1]["choices"]] == [0, 1]
+
+
 def test_events_without_usage_or_without_choices_are_read() -> None:
     """A chunk each."""
     chunks = read(event(said(choice("a"), usage=None)), event({"output": {"choices": []}, "usage": USAGE}))

@@ -389,6 +389,16 @@ def test_each_error_has_the_services_code(status: int, code: str, wanted: tuple[
     assert orjson.loads(body) == {"code": wanted[1], "message": "words", "request_id": ID}
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [("no such role", "input.messages[0].role: no such role"), ("'input.messages[0].role' is bad",) * 2],
+)
+def test_an_error_names_the_field_at_fault(words: str, said: str) -> None:
+    """In its message: the service's errors have no other place for it."""
+    _, body = told(Problem(400, words, "type", "invalid_request", "input.messages[0].role"), ID)
+    assert orjson.loads(body)["message"] == said
+
+
 # ---- whatever comes --------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(
