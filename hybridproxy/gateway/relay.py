@@ -87,7 +87,7 @@ class AnswerAttempt(Attempt):
 
     def _said_to_the_caller(self, form: dict[str, Any], *, changed: bool) -> bytes:
         if self._voice is not None:
-            return self._voice.answer(form)
+            return self._voice.answer(self._named(form))
         if self._way.native or (self._way.dialect is Dialect.OPENAI and not changed):
             return b"".join(self._parts)
         return orjson.dumps(self._named(form))

@@ -252,6 +252,8 @@ def _judge(form: Body, losses: Losses) -> None:
     if tools:
         form.setdefault("parallel_tool_calls", False)  # the service's default; OpenAI's is the opposite
     else:
+        if form.get("tool_choice") not in (None, "auto", "none"):
+            losses.dropped.append("parameters.tool_choice")
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             form.pop(name, None)
     stop = form.get("stop")

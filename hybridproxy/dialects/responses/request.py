@@ -51,8 +51,9 @@ def decode(asking: Asking, data: bytes) -> Call:
     body["messages"] = _messages(native, notes)
     read_choice(native.get("tool_choice"), body, notes)
     if "tools" not in body:  # a chat completion takes neither without them
-        body.pop("tool_choice", None)
         body.pop("parallel_tool_calls", None)
+        if body.pop("tool_choice", None) not in (None, "auto", "none") and not notes.bound:
+            refuse("tool_choice", "'auto' or 'none' where it has none of the tools to choose from")
     return Call(
         operation=asking.operation,
         model=body["model"],

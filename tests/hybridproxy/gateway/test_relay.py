@@ -286,8 +286,10 @@ def test_an_error_in_another_dialect_is_one(
 def test_an_answer_in_another_dialect_is_translated(spoken_to: Spoken, posted: list[Event]) -> None:
     """To OpenAI's form, to the caller's, or passed as it came."""
     body = b'{"say":"hi"}'
+    whole = orjson.dumps({"created": 7, "model": "qwen", **letters(Operation.CHAT, {"say": "hi"})})
     for way, answer in (
-        (spoken_to, orjson.dumps({"created": 7, "model": "qwen", **letters(Operation.CHAT, {"say": "hi"})})),
+        (spoken_to, whole),
+        (replace(spoken_to, voice=Whole()), whole),  # a response has a time, too, which not every upstream tells
         (replace(spoken_to, voice=Shouts()), b"HI"),
         (replace(spoken_to, native=True), body),
     ):

@@ -79,7 +79,9 @@ def test_one_tool_is_called_at_a_time_unless_it_is_asked_for() -> None:
     assert chat(parameters={"tools": [TOOL]}).body["parallel_tool_calls"] is False
     assert chat(parameters={"tools": [TOOL], "parallel_tool_calls": True}).body["parallel_tool_calls"] is True
     none = chat(parameters={"tools": [], "tool_choice": "auto", "parallel_tool_calls": True})
-    assert none.body.keys() == {"model", "messages"}
+    assert (set(none.body), none.dropped) == ({"model", "messages"}, ())
+    forced = chat(parameters={"tool_choice": {"type": "function", "function": {"name": "f"}}})
+    assert (set(forced.body), forced.dropped) == ({"model", "messages"}, ("parameters.tool_choice",))
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,27 @@ def test_without_tools_nothing_is_said_of_them() -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"tool_choice": "required"},
+        {"tool_choice": {"type": "function", "name": "f"}, "tools": []},
+        {
+            "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]},
+            "tools": [{"type": "function", "name": "f"}],
+        },
+    ],
+)
+def test_a_call_of_a_tool_that_is_not_there_cannot_be_forced(fields: dict[str, Any]) -> None:
+    """The answer would be a text, of which its caller thinks that it has to be a call."""
+    with pytest.raises(RequestError) as caught:
+        asked(**fields)
+    assert caught.value.param == "tool_choice"
+    call = asked(tool_choice={"type": "web_search"}, tools=[{"type": "web_search"}])
+    assert call.bound == ("tools[0] (web_search)", "tool_choice (web_search)")
+    assert asked(tool_choice="required", tools=[{"type": "web_search"}]).bound == ("tools[0] (web_search)",)
+
+
+@pytest.mark.parametrize(
     ("fields", "bound"),
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
