@@ -32,12 +32,13 @@ _PROBABLE: Final = (
 class Unifier:
     """Puts the events of one stream right, or one whole answer. Nothing in them makes it raise."""
 
-    __slots__ = ("_called", "_needles", "_row")
+    __slots__ = ("_called", "_needles", "_row", "_thoughts")
 
     def __init__(self, row: Provider) -> None:
         """Begin an answer of a provider."""
         self._row = row
         self._needles = needles(row)
+        self._thoughts = _thoughts(row)
         self._called: dict[int, int] = {}  # choice -> the calls of tools it has made
 
     @property
@@ -97,8 +98,8 @@ class Unifier:
 
     def _change_holder(self, holder: dict[str, Any], index: Any) -> bool:
         changed = False
-        if self._row.reasoning != THINKING and holder.get(self._row.reasoning):
-            thought = holder.pop(self._row.reasoning)
+        if self._thoughts and holder.get(self._thoughts):
+            thought = holder.pop(self._thoughts)
             holder[THINKING] = holder.get(THINKING) or thought  # Together sends it twice
             changed = True
         calls = holder.get("tool_calls")
@@ -122,14 +123,19 @@ def unifier_of(row: Provider) -> Unifier | None:
 def needles(row: Provider) -> tuple[bytes, ...]:
     """Return the bytes of which an event has one where it may have to be put right."""
     words = list(row.finishes)
-    if row.reasoning != THINKING:
-        words.append(row.reasoning)
+    if name := _thoughts(row):
+        words.append(name)
     if row.whole_tools:
         words.append("tool_calls")
     if row.error_in:
         words.append(row.error_in)
     found = tuple(f'"{word}"'.encode() for word in words)
     return found + _PROBABLE if row.flat_logprobs else found
+
+
+def _thoughts(row: Provider) -> str:
+    """Return the field of an answer in which what a model thought may stand, where it is not the usual one."""
+    return row.reasons_too if row.reasoning == THINKING else row.reasoning
 
 
 def _entries(told: Any, holder: Any) -> list[dict[str, Any]]:

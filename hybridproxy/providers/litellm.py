@@ -18,6 +18,7 @@ from hybridproxy.providers.provider import Provider, Wire
 LITELLM = Provider(
     name="litellm",
     marks=frozenset({"cache_control", "thinking_blocks"}),
+    reasons_too="reasoning",
     root="/v1",
     wires={Dialect.RESPONSES: Wire({Operation.CHAT: "/responses"}, root="/v1", instead_of="/v1")},
     passes_on=True,

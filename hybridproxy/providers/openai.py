@@ -20,6 +20,7 @@ from hybridproxy.providers.thinks import EFFORTS, Thinks, same
 _ANY: Final = Provider(
     name="openai",
     quotas=OPENAI_QUOTAS,
+    reasons_too="reasoning",
     wires={Dialect.RESPONSES: RESPONSES_WIRE},
     lists=Lists(),
     auth=Auth(takes=frozenset({"openai-organization", "openai-project"})),

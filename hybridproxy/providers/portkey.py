@@ -26,6 +26,7 @@ _TAKES = frozenset(
 PORTKEY = Provider(
     name="portkey",
     marks=frozenset({"cache_control"}),
+    reasons_too="reasoning",
     sites={"": "https://api.portkey.ai/v1", "airs": "https://aigw.portkey.ai/v1"},
     auth=Auth(header="x-portkey-api-key", prefix="", takes=_TAKES),
     auth_at={"airs": Auth(takes=_TAKES)},

@@ -128,6 +128,7 @@ class Provider:
         auth_at: site -> how it is shown a key there, where that differs.
         succeeds: statuses with an answer.
         reasoning: its field for what a model thought, in answers and in messages that are sent back.
+        reasons_too: another field of answers in which it may stand, where nobody says who gives them; "": none.
         thinks: how it is told to think; None: in whichever way the caller does it.
         finishes: its word for why an answer ended -> OpenAI's; None: it has not ended.
         error_in: the field of a chunk in which it tells an error as a text; "": it does not.
@@ -170,6 +171,7 @@ class Provider:
     auth_at: Mapping[str, Auth] = field(default_factory=dict)
     succeeds: frozenset[int] = frozenset({200})
     reasoning: str = "reasoning_content"
+    reasons_too: str = ""
     thinks: Thinks | None = None
     finishes: Mapping[str, str | None] = field(default_factory=dict)
     error_in: str = ""

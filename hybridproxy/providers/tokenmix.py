@@ -7,4 +7,4 @@ It passes calls on to others, of whom it names none, and has no way to choose am
 from hybridproxy.providers.lists import Lists
 from hybridproxy.providers.provider import Provider
 
-TOKENMIX = Provider(name="tokenmix", sites={"": "https://api.tokenmix.ai/v1"}, lists=Lists())
+TOKENMIX = Provider(name="tokenmix", sites={"": "https://api.tokenmix.ai/v1"}, lists=Lists(), reasons_too="reasoning")

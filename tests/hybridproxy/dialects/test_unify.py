@@ -105,6 +105,17 @@ def test_reasons_are_openais(word: str, finish: str | None) -> None:
     assert first(found)["finish_reason"] == finish
 
 
+@pytest.mark.parametrize("name", ["openai", "portkey", "litellm", "tokenmix"])
+def test_thinking_is_found_there_too_where_nobody_says_who_answers(name: str) -> None:
+    """Ollama and others behind these say `reasoning`; what is sent back stays as callers have it."""
+    (found,) = fed(PROVIDERS[name], [chunk({"reasoning": "a"})])
+    assert first(found)["delta"] == {"reasoning_content": "a"}
+    answer = {"choices": [{"index": 0, "message": {"content": "b", "reasoning": "a"}, "finish_reason": "stop"}]}
+    assert Unifier(PROVIDERS[name]).whole(answer)
+    assert first(answer)["message"] == {"content": "b", "reasoning_content": "a"}
+    assert PROVIDERS[name].reasoning == "reasoning_content"
+
+
 def test_calls_of_tools_that_come_whole_are_numbered() -> None:
     """Callers put parts together by their number and answer by the id; and the choice ends with what it did."""
     call = {"id": "", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -203,12 +214,13 @@ def test_nesting_too_deep_to_write_passes_as_it_came() -> None:
     assert Unifier(ALL).feed(deep) == (deep,)
 
 
-def test_most_rows_need_no_look_at_any_event() -> None:
-    """Whoever speaks as OpenAI does stays on the byte path."""
+def test_the_other_rows_need_no_look_at_any_event() -> None:
+    """Whoever is known to speak as OpenAI does stays on the byte path."""
     assert {name for name, row in PROVIDERS.items() if needles(row)} == {
         "dashscope", "together", "openrouter", "vllm", "groq", "cerebras", "gemini",
+        "openai", "tokenmix", "portkey", "litellm",
     }  # fmt: skip
-    assert unifier_of(PROVIDERS["openai"]) is None
+    assert unifier_of(PROVIDERS["deepseek"]) is None
     assert unifier_of(PROVIDERS["vllm"]) is not None
     assert needles(ALL) == (b'"eos"', b'"null"', b'"reasoning"', b'"tool_calls"', b'"x_groq"')
 
