@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.acceptance.processes import Replica, Upstream
+from tests.acceptance.processes import GUARD, Replica, Upstream
 
 PROVIDERS = {"a": "together", "b": "openrouter", "c": "dashscope"}
 PROMPT = "hello there"
@@ -130,7 +130,7 @@ class Installation:
         await asyncio.gather(*(replica.start() for replica in made))
         await asyncio.gather(*(replica.ready() for replica in made))
 
-    async def fleet(self, count: int, seconds: float = 30.0) -> None:
+    async def fleet(self, count: int, seconds: float = GUARD) -> None:
         """Wait until every replica that shares sees so many in Redis."""
         async with asyncio.timeout(seconds):
             for replica in self.sharing:
@@ -156,7 +156,7 @@ async def installed(
     """Run an installation; `redis` is the section of all replicas, or one for each; `settings`: see `configuration`."""
     folder.mkdir(exist_ok=True)
     sections: list[Json | None] = [redis] * replicas if redis is None or isinstance(redis, dict) else list(redis)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
         made = Installation(folder, http)
         try:
             await made.begin(providers or PROVIDERS)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from tests.acceptance.calls import Ask, Call, Outcome, read_answer, read_stream, request_of
+from tests.acceptance.processes import until
 
 MAX_IN_FLIGHT = 8000
 """Calls at a time; the file descriptors of one process are not without end."""
@@ -188,6 +189,15 @@ class Load:
     def between(self, start: float, end: float) -> list[Call]:
         """Return the calls that were due in a time."""
         return [call for call in self.calls if start <= call.due < end]
+
+    def under_way(self, at: float) -> list[Call]:
+        """Return the calls that had been sent at a moment and had no outcome yet."""
+        return [call for call in self.calls if call.sent <= at and (call.took is None or at < call.sent + call.took)]
+
+    async def answered(self) -> None:
+        """Wait until every call that was sent so far has its outcome."""
+        sent = [call for call in self.calls if call.took is None]
+        await until(lambda: all(call.took is not None for call in sent), "the end of calls", 2 * self.patience)
 
     def settled(self, call: Call) -> None:
         """Take the end of a call."""

@@ -18,16 +18,21 @@ from typing import Any, cast
 import aiohttp
 import orjson
 
+from hybridproxy.simulator.books import Line
 from tests.support.places import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_TOKEN = "admin-token-of-acceptance"
+GUARD = 120.0
+"""Seconds until what has to happen is given up: where many processes start on a slow machine, importing takes long,
+and nothing is found by waiting for less."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 DROPPED = ("HYBRIDPROXY", "AIOHTTP", "COV_CORE", "COVERAGE")
 """Beginnings of variables that a process does not get: what is measured would be slow."""
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = GUARD) -> None:
     """Wait for something that another process brings about."""
     end = asyncio.get_running_loop().time() + seconds
     while not condition():
@@ -134,7 +139,7 @@ class Upstream(Program):
 
     async def ready(self) -> None:
         """Wait until it answers."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(GUARD):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
                     await self.state()
@@ -162,6 +167,13 @@ class Upstream(Program):
             for entry in orjson.loads(await response.read())["requests"]:
                 self._seen[entry["number"]] = entry | {"body": None}
         return [self._seen[number] for number in sorted(self._seen)]
+
+    async def books(self) -> list[Line]:
+        """Return a line for each model call that it got and that is over."""
+        async with self._http.get(f"{self.url}/_sim/books") as response:
+            said = orjson.loads(await response.read())
+        assert said["written"] == len(said["rows"]), "the oldest lines are gone"
+        return [Line(*row) for row in said["rows"]]
 
     async def forget(self) -> None:
         """Let it forget all requests and totals."""
@@ -208,9 +220,9 @@ class Replica(Program):
         super().__init__(folder, name, arguments, {"ADMIN_TOKEN": ADMIN_TOKEN, **secrets})
 
     async def ready(self) -> None:
-        """Wait until the load balancer would send traffic."""
-        async with asyncio.timeout(30):
-            while await self.readyz() != 200:
+        """Wait until the load balancer would send traffic, and until operators are answered, which may come later."""
+        async with asyncio.timeout(GUARD):
+            while await self.readyz() != 200 or not await self._administered():
                 assert self.running, self.failure()
                 await asyncio.sleep(0.02)
 
@@ -221,6 +233,12 @@ class Replica(Program):
                 return response.status
         except aiohttp.ClientError:
             return 0
+
+    async def _administered(self) -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            await self.admin("GET", "/admin/v1/state")
+            return True
+        return False
 
     async def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         """Ask the admin port."""
@@ -259,7 +277,7 @@ class Replica(Program):
         named = [line for line in self.lines if line["event"] == name or line["event"].startswith(f"{name}.")]
         return [line for line in named if all(line.get(key) == value for key, value in fields.items())]
 
-    async def logged(self, name: str, seconds: float = 30.0, *, since: float = 0.0, **fields: Any) -> dict[str, Any]:
+    async def logged(self, name: str, seconds: float = GUARD, *, since: float = 0.0, **fields: Any) -> dict[str, Any]:
         """Wait until the log has one of them that is not older than `since`, and return the first."""
 
         def found() -> list[dict[str, Any]]:

@@ -114,6 +114,49 @@ def _pair(attempts: list[Attempt], lines: list[Line], found: Reconciliation) -> 
     found.unknown += lines
 
 
+PROBE: Final = "probe_"
+"""How the names of the proxy's own calls begin."""
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What upstreams saw of the attempts that the log tells of.
+
+    Attributes:
+        unseen: attempts that no upstream has.
+        surplus: requests that are no attempt.
+        twice: calls of which an upstream dropped a request without a word, that then went out again within the same
+            attempt: so it looks where the upstream closes a connection that nobody had used for a while.
+        probes: the proxy's own calls.
+
+    """
+
+    unseen: int = 0
+    surplus: int = 0
+    twice: int = 0
+    probes: int = 0
+
+
+def sightings(attempts: Mapping[str, int], lines: Iterable[Line]) -> Sightings:
+    """Count the lines of all upstreams' books, call by call; `attempts`: how many each call had, by its name."""
+    found = Sightings()
+    seen: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        if line.request_id.startswith(PROBE):
+            found.probes += 1
+        else:
+            seen[line.request_id].append(line)
+    for name in attempts.keys() | seen.keys():
+        made, mine = attempts.get(name, 0), seen.get(name, [])
+        more = len(mine) - made
+        # of what may be billed a call repeats one
+        again = made > 0 and more > 0 and any(line.outcome in DEAD and line.status is None for line in mine)
+        found.twice += again
+        found.surplus += max(0, more) - again
+        found.unseen += max(0, -more)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far estimates are from the books, over all of them."""

@@ -7,7 +7,7 @@ import pytest
 from hybridproxy.metering.records import Basis, Ended, Outcome, Started
 from hybridproxy.model.usage import Usage
 from hybridproxy.simulator.books import Line
-from tests.acceptance.reconcile import Reconciliation, difference, reconciled
+from tests.acceptance.reconcile import Reconciliation, Sightings, difference, reconciled, sightings
 
 SOUND = Usage(10, 5, 2, 1, written=3)
 
@@ -88,3 +88,20 @@ def test_what_is_charged_for_and_counted_as_nothing_is_missed() -> None:
     assert len(found.overlooked) == 1
     told = difference(found.of(Basis.ESTIMATE))
     assert (told.attempts, told.tokens, told.cost, told.apart, told.share) == (1, (15, 16), (70, 77), 7, 0.1)
+
+
+def test_requests_are_told_call_by_call() -> None:
+    """One that nobody saw does not make up for one too many of another call, and probes are nobody's attempts."""
+    other = line()._replace(request_id="other")
+    assert sightings({"call": 1, "other": 1}, [line(), other]) == Sightings()
+    assert sightings({"call": 2, "other": 1}, [line(), other, other]) == Sightings(unseen=1, surplus=1)
+    assert sightings({"call": 0}, [line()._replace(outcome="cut", status=None)]).surplus == 1
+    assert sightings({}, [line()._replace(request_id="probe_7"), other]) == Sightings(surplus=1, probes=1)
+
+
+def test_a_request_goes_out_again_where_the_upstream_dropped_it_without_a_word() -> None:
+    """Once a call, and not after an answer had begun."""
+    dropped = line()._replace(outcome="cut", status=None)
+    assert sightings({"call": 1}, [dropped, line(2)]) == Sightings(twice=1)
+    assert sightings({"call": 1}, [dropped, dropped, line(3)]) == Sightings(surplus=1, twice=1)
+    assert sightings({"call": 1}, [line()._replace(outcome="cut"), line(2)]) == Sightings(surplus=1)
