@@ -1,7 +1,11 @@
 """A cluster of engines in the VPC: conversations and their caches, an engine that dies, tenants kept apart. C1, S9."""
 
 import asyncio
+import contextlib
+import time
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -18,17 +22,25 @@ ENGINES = dict.fromkeys("abcd", "vllm")
 PROMPTS = tuple(f"question {n}" for n in range(40))
 SPOKEN = tuple(f"Hello from {engine} (qwen). You said: {prompt}" for engine, prompt in product(ENGINES, PROMPTS))
 LEAST = 15
+LAST = 5
+"""Turns of each conversation by which it is told whether it is at home somewhere."""
+
+SETTLED = 60.0
+"""Seconds that it may take until they are, on a machine that is not calm."""
+
+AT_HOME = 0.9
 THINKING = 0.2
 """Seconds between an answer and the next question of its conversation."""
 
 
-def clustered(config: Json) -> None:
+def clustered(config: Json, *, calm: bool) -> None:
     """Make one backend of all, and every tenant sovereign."""
+    times = ("1s", "5s", "5s") if calm else ("10s", "20s", "20s")
     urls = [backend["base_url"] for backend in config["backends"].values()]
     config["backends"] = {
         "vpc": {
             "provider": "vllm", "trust": "vpc", "api_key": "${KEY}", "endpoints": urls, "allow_cidrs": ["127.0.0.0/8"],
-            "timeouts": {"connect": "1s", "first_token": "5s", "answer": "5s"},
+            "timeouts": dict(zip(("connect", "first_token", "answer"), times, strict=True)),
         }
     }  # fmt: skip
     config["models"] = {"qwen": {"family": "qwen3", "served_by": {"vpc": "qwen"}}}
@@ -85,7 +97,7 @@ async def conversations(folder: Path, *, calm: bool, rate: float, before: float,
         return Ask(KEYS[n % 4], replica=n // 4 % 2, stream=n % 3 == 0, prompt=PROMPTS[n % len(PROMPTS)])
 
     async with (
-        installed(folder, calm=calm, replicas=2, providers=ENGINES, change=clustered) as run,
+        installed(folder, calm=calm, replicas=2, providers=ENGINES, change=partial(clustered, calm=calm)) as run,
         Load(run.urls, ask, rate, SPOKEN) as load,
     ):
         settings = {"first_token_ms": 150, "pace_ms": 10}
@@ -94,26 +106,39 @@ async def conversations(folder: Path, *, calm: bool, rate: float, before: float,
         over = asyncio.Event()
         talking = asyncio.gather(*(talk.hold(over) for talk in talks))
         await asyncio.sleep(before)
+        await until(lambda: talks[0].places, "the first turn of a conversation", SETTLED)
         gone = talks[0].places[0]
         under_way = int((await run[gone].state())["in_flight"])
+        killed = time.time()
         await run[gone].kill()
+        for replica in run.replicas:
+            await replica.logged("breaker.opened", since=killed, backend="vpc")
         await asyncio.sleep(out)
+        back = time.time()
         await run[gone].start()
         await run[gone].ready()
         await run[gone].behave(**settings)
         for replica in run.replicas:
-            await replica.logged("breaker.closed", backend="vpc")
+            await replica.logged("breaker.closed", since=back, backend="vpc")
         await asyncio.sleep(after)
+        if not calm:
+            with contextlib.suppress(TimeoutError):
+                await until(lambda: _last(talks) >= AT_HOME, "conversations at home", SETTLED)
+        last = _last(talks)
         over.set()
         await talking
         await load.stop()
         returned = [one for talk in talks for one in talk.returned]
         share = sum(returned) / len(returned)
-        # by chance it were a quarter; where there are few turns those that the kill moved are many of them
-        report.check("turns where the one before was, %", 100 * share, share >= (0.9 if calm else 0.6))
-        report.check("turns that failed", sum(len(talk.failed) for talk in talks), not any(t.failed for t in talks))
+        if calm:
+            report.check("turns where the one before was, %", 100 * share, share >= AT_HOME)
+        else:  # engines that stand still are given way to: what counts is that it passes; by chance it were a quarter
+            report.note("turns where the one before was, %", 100 * share)
+            report.check("of the last ones, %", 100 * last, last >= AT_HOME)
+        failed = Counter(code for talk in talks for code in talk.failed)
+        report.check("turns that failed", dict(failed) or 0, not failed)
         lost = [call for call in bad(load.calls) if not (call.ask.stream and call.first is not None)]
-        report.check("calls lost that had not begun", f"{len(lost)} of {len(load.calls)}", not lost)
+        report.check("calls lost that had not begun", f"{why(lost)} of {len(load.calls)}", not lost)
         at_home = sum(talk.places[-1] == talk.places[0] for talk in talks)
         report.note("conversations that ended where they began", at_home)
         report.note("turns", len(returned) + len(talks))
@@ -127,6 +152,12 @@ async def conversations(folder: Path, *, calm: bool, rate: float, before: float,
     return report
 
 
+def _last(talks: Sequence[Talk]) -> float:
+    """Return the part of the last turns of each conversation that were where the one before was."""
+    last = [one for talk in talks for one in talk.returned[-LAST:]]
+    return sum(last) / (LAST * len(talks))
+
+
 def _prompts(states: Sequence[Json]) -> int:
     return max(1, sum(int(state["totals"]["prompt_tokens"]) for state in states))
 
@@ -134,7 +165,8 @@ def _prompts(states: Sequence[Json]) -> int:
 async def apart(folder: Path, *, calm: bool, rounds: int) -> Report:
     """S9: two tenants with identical prompts, at two replicas, behind the same engines."""
     report = Report("S9", calm=calm)
-    async with installed(folder, calm=calm, replicas=2, providers=ENGINES, tenants=2, change=clustered) as run:
+    change = partial(clustered, calm=calm)
+    async with installed(folder, calm=calm, replicas=2, providers=ENGINES, tenants=2, change=change) as run:
         found: dict[tuple[int, int], int] = {}
         for turn in range(rounds):
             prompt = f"the same words of both, {turn}"

@@ -92,14 +92,14 @@ ALL = (
         "B7", "eight replicas have A open; it recovers; 160 calls/s",
         "one probe at a time in the whole fleet; then a ramp of 30 s, never more than twice its share",
         returns.recovers,
-        {"replicas": 3, "rate": 90, "down": 1, "ramp": 6},
+        {"replicas": 3, "rate": 90, "down": 1, "ramp": 8},
         {"replicas": 8, "rate": 160, "down": 20, "ramp": 36}, 240,
     ),
     Form(
         "B9", "429 with Retry-After: 7, a date, −1, 10^9 and junk",
         "left alone for exactly so long, for 5 s where it cannot be read, at most for 300 s; no breaker opens",
         returns.throttled,
-        {"rate": 50, "seconds": 2, "longest": 6},
+        {"rate": 50, "seconds": 1, "longest": 6},
         {"rate": 50, "seconds": 7, "longest": 304}, 420,
     ),
     Form(

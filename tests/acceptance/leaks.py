@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from tests.acceptance.installation import KEYS, PROVIDERS, Installation, Json, digest, installed
-from tests.acceptance.processes import ADMIN_TOKEN, Replica
+from tests.acceptance.processes import ADMIN_TOKEN, Replica, until
 from tests.acceptance.report import Report
 from tests.support.redis_monitor import Monitor
 from tests.support.redis_servers import RedisServer
@@ -219,8 +219,7 @@ async def injected(folder: Path, *, calm: bool, count: int, storm: int) -> Repor
                 group.create_task(_many(run, n, count // 20))
                 sent += count // 20
         asked += sent
-        await asyncio.sleep(0.3)
-        replica.read()
+        await _written(run)
         lines = len(replica.records) + len(replica.lines)
         report.check("lines that are no JSON", len(replica.broken_lines), not replica.broken_lines)
         forged = len(replica.events("forged"))
@@ -239,14 +238,23 @@ async def injected(folder: Path, *, calm: bool, count: int, storm: int) -> Repor
         async with asyncio.TaskGroup() as group:
             for n in range(20):
                 group.create_task(_many(run, n, storm // 20, good=True))
-        await asyncio.sleep(0.3)
-        replica.read()
+        await _written(run)
         lines = len(replica.lines) + len(replica.records) - at
         report.check(f"lines for a storm of {storm} failing calls", lines, lines <= storm + 50)
         share = (replica.bytes_logged - before) / storm
         report.check("bytes a failing call", round(share), share <= 2048)
         report.check("bytes on stderr", replica.err.stat().st_size, not replica.err.stat().st_size)
     return report
+
+
+async def _written(run: Installation) -> None:
+    """Wait until the log has all that was said so far: lines are written in their order, so one more call will do."""
+    (replica,) = run.replicas
+    login = {"authorization": f"Bearer {KEYS[0]}", "content-type": "application/json"}
+    body = json.dumps({"model": "qwen", "messages": [{"role": "user", "content": "x"}]}).encode()
+    async with run.http.post(replica.url + "/v1/chat/completions", data=body, headers=login) as response:
+        name = response.headers["x-request-id"]
+    await until(lambda: replica.ids()[name], "the record of the last call")
 
 
 async def _nasty_calls(run: Installation) -> int:

@@ -108,7 +108,7 @@ class Storm:
 @contextlib.asynccontextmanager
 async def storm(folder: Path, change: Any = None, **settings: Any) -> AsyncIterator[Storm]:
     """Run one; `settings` are options of `listen`."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
         made = Storm(folder, http, change, **settings)
         try:
             await made.start()
@@ -218,6 +218,6 @@ async def _overload(
     report.check("refused then", f"{share:.1%}", share == 0)
     report.note(f"refused in the {begins:g} s until it was noticed", total(begun, "refused"))
     with contextlib.suppress(TimeoutError):
-        await until(lambda: run.replica.events("shedding.ended"), "the end of it in the log", 30)
+        await until(lambda: run.replica.events("shedding.ended"), "the end of it in the log")
     lines = [line["event"] for line in run.replica.events("shedding")]
     report.check("log lines of it", len(lines), lines[:2] == ["shedding.began", "shedding.ended"])

@@ -10,6 +10,7 @@ import orjson
 from tests.acceptance.calls import Ask, Call, Outcome
 from tests.acceptance.installation import KEYS, SPOKEN, Installation, Json, installed
 from tests.acceptance.load import Load
+from tests.acceptance.processes import GUARD
 from tests.acceptance.report import Report, clusters, nothing_lost, overlap, why
 from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, Faults, Relay
@@ -66,7 +67,7 @@ async def partitioned(
             await asyncio.sleep(seconds)
             relay.faults = Faults()
             healed = load.now()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(GUARD):
                 while not all([(await replica.metrics())["hybridproxy_redis_up"] for replica in run.replicas]):
                     await asyncio.sleep(0.05)
             shared = load.now()
@@ -106,7 +107,7 @@ async def _price(run: Installation) -> int:
     return int(prices.pop())
 
 
-async def _agree(run: Installation, rpm: int, seconds: float = 30.0) -> float:
+async def _agree(run: Installation, rpm: int, seconds: float = GUARD) -> float:
     """Wait until all replicas have about the same share, together no more than the limit; return how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
