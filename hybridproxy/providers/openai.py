@@ -13,6 +13,7 @@ from typing import Final
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.providers.auth import Auth
 from hybridproxy.providers.lists import Lists
+from hybridproxy.providers.parameters import MESSAGES
 from hybridproxy.providers.provider import RESPONSES_WIRE, Provider
 from hybridproxy.providers.quotas import OPENAI_QUOTAS
 from hybridproxy.providers.thinks import EFFORTS, Thinks, same
@@ -34,7 +35,7 @@ _SPELLING: Final = Thinks(
 _UNTHINKING: Final = replace(
     _ANY,
     drops=frozenset({"top_k", "min_p", "repetition_penalty", "preserve_thinking", "tool_stream"}),
-    forgets=True,
+    messages=MESSAGES | {"audio", "function_call", "refusal"},
     thinks=Thinks(own=frozenset({"reasoning_effort"})),
 )
 _THINKING: Final = replace(_UNTHINKING, thinks=_SPELLING, renames={"max_tokens": "max_completion_tokens"})
