@@ -169,6 +169,11 @@ class Fleet:
         for worker in self.workers:
             worker.task = asyncio.create_task(worker.shared.run())
 
+    async def next_syncs(self) -> None:
+        """Wait until each worker that runs has begun a call since: the one before has come to its end."""
+        before = [worker.shared.round_trips for worker in self.workers]
+        await until(lambda: all(w.shared.round_trips > n for w, n in zip(self.workers, before, strict=True)))
+
     def phases(self, key: HealthKey = KEY) -> list[Phase]:
         """Return what each holds of a target."""
         return [worker.phase(key) for worker in self.workers]

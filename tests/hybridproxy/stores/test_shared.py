@@ -270,6 +270,7 @@ async def test_without_redis_each_worker_judges_alone(own_server: RedisServer, w
         fleet.start()
         await reached(lambda: first.shared.up and second.shared.up, "Redis")
         with impatient():
+            await fleet.next_syncs()  # the calls before them are patient still
             (own_server.kill if way == "kill" else own_server.pause)()
             await reached(lambda: not first.shared.up and not second.shared.up, "its loss")
             first.find_out()
@@ -294,6 +295,7 @@ async def test_at_most_one_connection_a_second_is_tried(server: RedisServer, fau
         fleet.start()
         await reached(lambda: worker.shared.up, "Redis")
         with impatient():
+            await fleet.next_syncs()  # the call before it is patient still
             relay.faults = faults
             await reached(lambda: not worker.shared.up, "its loss")
             began, before = time(), worker.shared.connects
