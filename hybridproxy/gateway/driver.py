@@ -189,9 +189,8 @@ class Driver(Generic[B]):
 
     @property
     def reached(self) -> bool:
-        """Whether somebody got a byte of the call, as far as is known."""
-        made, faults = self.execution.attempts, self.execution.faults
-        return made > len(faults) or not all(fault.facts.sent_nothing for fault in faults)
+        """Whether somebody got a byte of the call, as far as is known: not where it waited for its turn to the end."""
+        return any(made.fault is None or not made.fault.facts.sent_nothing for made in self._made.values())
 
     @property
     def tokens(self) -> int:

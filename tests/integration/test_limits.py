@@ -22,7 +22,7 @@ from tests.support.dashscope import TEXT, asked
 from tests.support.inside import change, finished
 from tests.support.limited import enter, reserve
 from tests.support.patience import LONG, begin_a_day
-from tests.support.stack import SHOP, TORONTO, Stack, chat, running
+from tests.support.stack import SHOP, SINGAPORE, TORONTO, Stack, chat, running
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +156,8 @@ async def test_calls_at_a_time_streaming_or_not(tmp_path: Path) -> None:
 
 
 async def _sent(stack: Stack, **more: Any) -> bytes:
-    async with stack.post(json=chat(**more)) as response:
+    options = {name: more.pop(name) for name in ("address", "headers") if name in more}
+    async with stack.post(json=chat(**more), **options) as response:
         return await response.read()
 
 
@@ -211,6 +212,27 @@ async def test_a_call_that_reaches_nobody_gives_everything_back(tmp_path: Path) 
         async with stack.post(json=chat()) as response:
             assert response.status == 502
         assert in_use(stack) == {"requests": 1, "tokens": 0, "day": 0}
+
+
+@pytest.mark.parametrize("how", ["it leaves", "its time is over"])
+async def test_a_call_that_never_left_the_line_gives_everything_back(tmp_path: Path, how: str) -> None:
+    """It waited for its turn at the only backend and gave up before that came: nothing was sent, nothing is counted."""
+    settings = {"dashscope_limits": "{streams: 1}", "backends_asia": "[dashscope-sg]"}
+    async with running(tmp_path, limits=", limits: {rpm: 10, tpm: 9000}", **settings) as stack:
+        stack.sim("dashscope").behave({"latency_ms": 60_000})
+        first = asyncio.create_task(_sent(stack, address=SINGAPORE))
+        await stack.until(lambda: stack.received("dashscope"))
+        before = in_use(stack)
+        headers = {} if how == "it leaves" else {"x-request-timeout": "0.3"}
+        second = asyncio.create_task(_sent(stack, address=SINGAPORE, headers=headers))
+        await stack.until(lambda: in_use(stack)["requests"] == before["requests"] + 1)
+        if how == "it leaves":
+            second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        await stack.until(lambda: stack.worker.gateway.in_flight == 1)
+        assert in_use(stack) == before
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_calls_that_a_limit_refuses_pay_for_no_retries(tmp_path: Path) -> None:
