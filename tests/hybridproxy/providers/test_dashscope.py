@@ -1,5 +1,7 @@
 """Tests of DashScope's row."""
 
+from typing import Any
+
 import pytest
 
 from hybridproxy.model.call import Operation
@@ -57,6 +59,21 @@ def test_it_writes_on_from_a_partial_message_without_thinking() -> None:
     """The flag belongs to the message; a thinking model refuses it."""
     assert DASHSCOPE.continuation == Continues(message={"partial": True}, body={"enable_thinking": False})
     assert not DASHSCOPE.running_usage
+
+
+@pytest.mark.parametrize("said", [{}, {"parallel_tool_calls": None}])
+def test_several_tools_may_be_called_at_once_unless_the_caller_says_no(said: dict[str, None]) -> None:
+    """As at OpenAI; by itself it calls one at a time, in both of its protocols."""
+    for row in (DASHSCOPE, DASHSCOPE_NATIVE):
+        assert row.prepare is not None
+        asked: dict[str, Any] = {"model": "qwen-plus", "tools": [{}], **said}
+        row.prepare(asked, ())
+        assert asked["parallel_tool_calls"] is True
+        others: tuple[dict[str, Any], ...] = ({"parallel_tool_calls": False, "tools": [{}]}, {"tools": []})
+        for body in others:
+            made = {"model": "qwen-plus", **body}
+            row.prepare(made, ())
+            assert made == {"model": "qwen-plus", **body}
 
 
 def test_its_own_protocol_stands_beside_the_compatible_mode() -> None:
