@@ -9,7 +9,6 @@ still all of them, and of one that waits for Redis some that others overtake, or
 import asyncio
 import itertools
 import statistics
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -157,12 +156,11 @@ async def _without(
             for _ in range(tries):
                 start = load.now()
                 await asyncio.sleep(quiet)
-                gone, wall = load.now(), time.time()
+                gone = load.now()
                 await begin()
                 await asyncio.sleep(seconds)
                 there = load.now()
-                for replica in run.sharing:
-                    await replica.logged("redis.lost", since=wall)
+                await _up(run, up=False)
                 await end()
                 await _up(run)
                 again = load.now()
@@ -181,11 +179,11 @@ async def _without(
         await nothing_lost(report, load, run)
 
 
-async def _up(run: Installation, seconds: float = GUARD) -> None:
-    """Wait until every replica shares again."""
+async def _up(run: Installation, *, up: bool = True, seconds: float = GUARD) -> None:
+    """Wait until every replica shares again, or has noticed that it does not."""
     async with asyncio.timeout(seconds):
         for replica in run.sharing:
-            while not (await replica.metrics())["hybridproxy_redis_up"]:
+            while bool((await replica.metrics())["hybridproxy_redis_up"]) is not up:
                 await asyncio.sleep(0.05)
 
 
