@@ -102,9 +102,20 @@ def answer_tokens_at_most(call: Call) -> int:
     most = 0
     for name in BOUNDS_OF.get(call.operation, ()):
         bound = call.body.get(name)
+        if type(bound) is float or type(bound) is str:
+            bound = _whole(bound)
         if type(bound) is int and bound > most:
             most = bound
     return most and min(most, MAX_ANSWER) * _answers(call)
+
+
+def _whole(given: float | str) -> int | None:
+    """Return the whole number that is written in another way: servers in Python take 30000.0 and "30000", too."""
+    try:
+        number = float(given)
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None
 
 
 def _answers(call: Call) -> int:

@@ -70,6 +70,11 @@ def test_an_input_is_known_roughly_before_anybody_asks_for_its_length() -> None:
         ({"max_tokens": 2**52}, 1, MAX_ANSWER),
         ({"max_tokens": 0, "max_completion_tokens": "many"}, 1, ANSWER),
         ({"max_tokens": True}, 0, ANSWER),
+        ({"max_tokens": 3000.0}, 1, 3000),
+        ({"max_tokens": 30.5}, 1, ANSWER),
+        ({"max_tokens": "3000", "max_completion_tokens": " 50.0"}, 2, 6000),
+        ({"max_tokens": "inf", "max_completion_tokens": "nan"}, 1, ANSWER),
+        ({"max_tokens": "1e9"}, 1, MAX_ANSWER),
     ],
 )
 def test_the_answer_counts_as_the_most_that_it_may_have(body: dict[str, Any], choices: int, tokens: int) -> None:
