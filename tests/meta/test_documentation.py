@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import orjson
 import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
@@ -16,6 +17,8 @@ from hybridproxy.config.load import load
 from hybridproxy.gateway import admission, reply
 from hybridproxy.gateway.operator import ORDERS, Operator
 from hybridproxy.model.fault import FACTS
+from hybridproxy.providers import PROVIDERS
+from hybridproxy.providers.sites import SITES
 from hybridproxy.resilience.shedding import Shed
 from hybridproxy.telemetry.metrics import Metrics
 from tests.meta.project import ROOT, project_files
@@ -169,6 +172,31 @@ def test_every_command_is_named() -> None:
         words += [f"{name} {sub}" for sub in getattr(command, "commands", ())] or [name]
     assert len(words) > 18
     assert [word for word in words if not re.search(rf"(hybridproxy |`|\b){word}\b", text)] == []
+
+
+def test_every_provider_and_site_is_named() -> None:
+    """An operator finds each provider and its sites, and what each third party says of where it computes."""
+    configuration = (ROOT / "docs" / "configuration.md").read_text()
+    sovereignty = (ROOT / "docs" / "sovereignty.md").read_text()
+    table = configuration.partition("### Providers\n")[2].partition("\n\nA backend with")[0]
+    words = [name for row in PROVIDERS.values() for name in (row.name, *row.sites) if name]
+    assert len(words) > 30
+    assert [word for word in words if f"`{word}`" not in table] == []
+    parties = {provider.removesuffix("-native") for provider, _ in SITES}
+    sites = sovereignty.partition("| Site | Computes | Keeps |\n")[2].partition("\n\n")[0].lower()
+    assert [party for party in sorted(parties) if party not in sites] == []
+
+
+def test_what_is_said_of_the_ledgers_truth_is_what_was_measured() -> None:
+    """The figures of a budget owner's page are those of the last full run of M1."""
+    results = map(orjson.loads, (ROOT / "tests" / "acceptance" / "results.jsonl").read_bytes().splitlines())
+    (measured,) = (result["measured"] for result in results if result["id"] == "M1")
+    page = (ROOT / "docs" / "limits-and-costs.md").read_text()
+    table = page.partition("Measured on ")[2].partition("|---|---|\n")[2].partition("\n\n")[0]
+    told = set(re.findall(r"\d+", table.replace(",", "").replace(" %", "0%")))
+    assert len(told) > 20
+    found = set(re.findall(r"\d+", measured.replace(",", "")))
+    assert told <= found, "write the figures of the last run into docs/limits-and-costs.md"
 
 
 YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
