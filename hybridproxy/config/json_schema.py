@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
 from hybridproxy.config.schema import ConfigurationFile
 
@@ -14,6 +14,7 @@ def json_schema() -> dict[str, Any]:
     """
     schema = ConfigurationFile.model_json_schema(mode="validation")
     _close(schema)
+    _open(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -27,6 +28,26 @@ def _close(node: Any) -> None:
     elif isinstance(node, list):
         for value in node:
             _close(value)
+
+
+VARIABLE: Final = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+
+
+def _open(node: Any) -> None:
+    """Let every text be, or hold, a variable of the environment, which stands there until the file is loaded."""
+    if isinstance(node, list):
+        for value in node:
+            _open(value)
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            if name != "propertyNames":
+                _open(value)
+        if node.get("type") != "string":
+            return
+        if "pattern" in node and "{[A-Za-z_]" not in node["pattern"]:
+            node["pattern"] += f"|{VARIABLE}"
+        for words in {"enum", "const"} & node.keys():
+            node["anyOf"] = [{words: node.pop(words)}, {"pattern": VARIABLE}]
 
 
 def rendered() -> str:

@@ -50,3 +50,16 @@ def test_an_editor_accepts_the_example_and_underlines_a_slip(product: Path) -> N
         "backends",
         "backends/dashscope-sg/provider",
     }
+
+
+@pytest.mark.parametrize("name", ["demo", "compose", "examples/agency", "examples/bank", "examples/hospital"])
+def test_an_editor_accepts_our_own_files(name: str) -> None:
+    """Variables of the environment are no slips: they may stand wherever a text does."""
+    jsonschema = pytest.importorskip("jsonschema")
+    file = YAML(typ="safe", pure=True).load((PUBLISHED.parents[1] / "deploy" / f"{name}.yaml").read_text())
+    file["backends"][next(iter(file["backends"]))]["trust"] = "${TRUST}"
+    file["routes"]["default"]["patience"] = "${PATIENCE}"
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert list(validator.iter_errors(file)) == []
+    file["tenants"][next(iter(file["tenants"]))]["keys"] = ["hp_a-key-itself"]
+    assert [list(error.absolute_path)[-2:] for error in validator.iter_errors(file)] == [["keys", 0]]
