@@ -17,7 +17,7 @@ import pytest
 from hybridproxy.residency.verify import Verifier
 from hybridproxy.simulator.server import RunningSimulators, SimulatorSpec, serve
 from hybridproxy.stores.segments import files_in, lines_of
-from hybridproxy.stores.signing import is_signature, load_key
+from hybridproxy.stores.signing import PREFIX, is_signature, load_key
 from tests.support.audits import records, verified
 from tests.support.patience import LONG
 from tests.support.stack import BANK, CONFIG, DEFAULTS, ENVIRON, SHOP, SMALL, chat, digest, running
@@ -169,7 +169,7 @@ async def test_a_thousand_damages_of_a_real_log_are_found(tmp_path: Path) -> Non
 
     assert sound(whole)
     code = (ROOT / "docs/audit.md").read_text().partition("```python\n")[2].partition("```")[0]
-    command = [sys.executable, "-c", code, key.hex(), str(path)]
+    command = [sys.executable, "-c", code, f"{PREFIX}{key.hex()}", str(path)]  # as `audit key` prints it
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: ASYNC221 - short
     path.write_bytes(b"".join(whole).replace(b"10", b"11", 1))
     assert subprocess.run(command, check=False, capture_output=True).returncode == 1  # noqa: ASYNC221 - short
