@@ -86,10 +86,10 @@ class OpenAICaller:
         for choice in body["choices"]:
             said: Json = choice[part]
             heard.text += said.get("content") or ""
-            heard.reasoning += said.get("reasoning_content") or said.get("reasoning") or ""
+            heard.reasoning += said.get("reasoning_content") or ""
             for call in said.get("tool_calls") or ():
                 self._call(heard, call)
-            heard.pieces += any(said.get(name) for name in ("content", "reasoning_content", "reasoning", "tool_calls"))
+            heard.pieces += any(said.get(name) for name in ("content", "reasoning_content", "tool_calls"))
             probable: Any = choice.get("logprobs")
             if isinstance(probable, dict) and isinstance(probable.get("content"), list):
                 tokens = "".join(entry["token"] for entry in probable["content"])
