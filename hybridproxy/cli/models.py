@@ -144,14 +144,20 @@ def _refresh(configuration: "Configuration", offers: Sequence["Offer"]) -> Refre
     """Ask every backend that offers something."""
     from hybridproxy.catalogue.differences import differences
     from hybridproxy.gateway.lists import ask_lists
+    from hybridproxy.providers import PROVIDERS
 
     snapshot = configuration.snapshot
+
+    def on_a_list(offer: "Offer") -> bool:
+        row = PROVIDERS[snapshot.backends[offer.backend].provider].lists
+        return row is not None and row.is_about(offer.name)
+
     names = list(dict.fromkeys(offer.backend for offer in offers))
     with progress("asking", len(names)) as step:
         answers = asyncio.run(ask_lists(snapshot, names, step))
     lists = {name: answer for name, answer in answers.items() if not isinstance(answer, str)}
     pinned = {name for name in names if snapshot.backends[name].pin}
-    changes, overlay = differences(offers, lists, configuration.overlay, pinned, today())
+    changes, overlay = differences(filter(on_a_list, offers), lists, configuration.overlay, pinned, today())
     return Refreshed(changes, overlay, {name: answer for name, answer in answers.items() if isinstance(answer, str)})
 
 

@@ -77,8 +77,9 @@ FIREWORKS = Provider(
         efforts=same("none", "low", "medium", "high"),
         either=True,
     ),
-    # its control plane, which is not under the address of the inference
+    # its control plane, which is not under the address of the inference; a deployment is on no list
     lists=Lists(
+        about=r"accounts/fireworks/models/[^#]+",
         path="https://api.fireworks.ai/v1/serverless/models",
         context="context_length",
         input="pricing.sku=LLM input tokens (uncached).amount",

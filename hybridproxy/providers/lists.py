@@ -4,6 +4,7 @@ A path of a field is written with dots, `pricing.input`. In a list `sku=LLM outp
 so called. What is not there, or is no number, is not known.
 """
 
+import re
 from typing import Any, Final
 
 from hybridproxy.model.dialect import Dialect
@@ -35,6 +36,7 @@ class Lists:
         per_million: US dollars for a million tokens are a price times this.
         removal: the date from which it is gone, YYYY-MM-DD with or without a time; "": it does not say.
         keyless: it is answered to anybody.
+        about: a regular expression of the names it has, if there are others that are called just as well.
 
     """
 
@@ -52,6 +54,11 @@ class Lists:
     per_million: float = 1.0
     removal: str = ""
     keyless: bool = False
+    about: str = ""
+
+    def is_about(self, name: str) -> bool:
+        """Return whether a model of this name would be on the list."""
+        return not self.about or re.fullmatch(self.about, name) is not None
 
 
 @value

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from typer.testing import Result
 
 from hybridproxy.config.load import load
+from hybridproxy.providers.lists import Listed
 from tests.support.patience import LONG
 
 Run = Callable[..., Result]
@@ -174,6 +176,24 @@ def test_a_refresh_tells_what_the_lists_say_otherwise_and_writes_an_overlay(file
     with together(listed(QWEN, 0.5), MAX) as url:
         file.write_text(file.read_text().replace("https://api.together.ai/v1", url))
         assert json.loads((file.parent / "prices.yaml").read_text().splitlines()[2].removeprefix("  - "))
+
+
+def test_what_is_on_no_list_is_not_gone(file: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fireworks' list is of its serverless models; a deployment is the account's own."""
+
+    async def ask(_snapshot: Any, names: list[str], _step: Any) -> dict[str, Any]:
+        return dict.fromkeys(names, (Listed("accounts/fireworks/models/other"),))
+
+    monkeypatch.setattr("hybridproxy.gateway.lists.ask_lists", ask)
+    text = file.read_text()
+    backend = '  fw: {provider: fireworks, api_key: "${UPSTREAM}"}\nmodels:\n'
+    own = "  own: {family: qwen3, served_by: {fw: accounts/acme/deployments/abc}}\n"
+    gone = "  gone: {family: qwen3, served_by: {fw: accounts/fireworks/models/x}}\n"
+    text = text.replace("models:\n", backend + own + gone)
+    file.write_text(text.replace("[sg, us]", "[sg, us, fw]"))
+    told = run("models", "--refresh", "--config", file).stdout
+    assert "different: fw: accounts/fireworks/models/x: gone" in told
+    assert "different: fw: accounts/acme" not in told
 
 
 def test_a_refresh_that_finds_nothing_else_is_fine(file: Path, run: Run) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybridproxy.providers import PROVIDERS
 from hybridproxy.providers.lists import MAX_LISTED, Listed, Lists, count, is_whole, read_list
 
 OPENROUTER = Lists(
@@ -45,6 +46,16 @@ def test_a_list_may_be_the_whole_answer_and_a_price_one_of_a_list() -> None:
     small = Lists(input="p", per_million=0.0001)
     (found,) = read_list(small, {"data": [{"id": "m", "p": 900}]}) or ()
     assert found.input == pytest.approx(0.09)
+
+
+def test_a_list_may_be_of_some_names_alone() -> None:
+    """What Fireworks deployed for somebody is on no list, and so cannot be missing there."""
+    fireworks = PROVIDERS["fireworks"].lists
+    assert fireworks is not None
+    assert fireworks.is_about("accounts/fireworks/models/qwen3p7-plus")
+    assert not fireworks.is_about("accounts/acme/deployments/abc123")
+    assert not fireworks.is_about("accounts/fireworks/models/qwen3p7-plus#accounts/acme/deployments/abc123")
+    assert Lists().is_about("anything")
 
 
 def test_a_list_in_pages_is_whole_when_all_its_entries_came() -> None:
