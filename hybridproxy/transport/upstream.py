@@ -100,7 +100,7 @@ class Exchange:
         peer: the address connected to, None before.
         reused: it runs on a connection that has carried others.
         repeatable: it may be sent once more if it was sent whole over a connection that turns out to be stale.
-        repeated: it was sent whole over a stale connection before, so the upstream may charge for it twice.
+        repeated: it was sent again, and whole over a stale connection before: the upstream may charge for it twice.
         over: it has ended, one way or the other.
         trail: takes what the audit log has to know of it, None: there is no audit log.
         sent_bytes: bytes of the request that were handed to the network.
@@ -225,6 +225,7 @@ class Exchange:
         """Take the news that the request was written to a connection."""
         self._connection = connection
         self._task = None
+        self.repeated = self._billed
         self.peer = connection.peer
         self.deadline = self._time() + (self.timeouts.first_token if self.stream else self.timeouts.answer)
         self.sweep.register(self)
@@ -233,7 +234,7 @@ class Exchange:
 
     def went_stale(self, *, billed: bool) -> None:
         """Take the news that a reused connection died before the first byte; it may be sent once more."""
-        self._billed = self.repeated = billed
+        self._billed = billed
         self._connection = None
         self.leave("stale")
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from hybridproxy.resilience.breaker import Phase
+from hybridproxy.transport import upstream
 from tests.support.stack import BANK, SINGAPORE, TORONTO, Stack, chat, running
 
 DOWN = {"fault": {"kind": "status", "status": 503}}
@@ -76,6 +77,19 @@ async def test_a_host_that_is_still_unreachable_is_not_found_by_a_caller(quick: 
     opened = await events_of(quick, "breaker.opened")
     assert len(opened) > 1
     assert "its probe failed" in opened[-1]["reason"]
+
+
+async def test_a_call_over_a_stale_connection_of_a_host_that_died_goes_elsewhere(
+    quick: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went out once, and could not go out again: the one repeat that a call has of what may be billed is still due."""
+    assert (await ask(quick))[0] == 200
+    monkeypatch.setattr(upstream, "STALE_AFTER", 0.0)
+    quick.sim("together").behave({"fault": {"kind": "cut", "before_head": True}})
+    quick.sim("together").server.close()
+    status, headers, _ = await ask(quick)
+    assert (status, headers["x-hybridproxy-attempts"]) == (200, "2")
+    assert len(quick.received("together")) == 2
 
 
 async def test_calls_a_silent_backend_swallowed_move_though_it_is_back_by_then(tmp_path: Path) -> None:

@@ -258,8 +258,10 @@ async def test_only_once_and_only_a_stale_one(wire: Wire) -> None:
         peers = {c.transport.get_extra_info("sockname"): c for c in wire.general._network.common.connections}
         idle = next(iter(wire.general._network._pools.values()))._idle
         idle.sort(key=lambda c: c is peers[stale.transport.get_extra_info("peername")])  # taken first
-        fault = await wire.start(target)[1].failure()
+        exchange, sink = wire.start(target)
+        fault = await sink.failure()
         assert (fault.kind, fault.billed) == (FaultKind.CUT, True)
+        assert exchange.repeated, "both may be charged for"
         assert len(server.peers) == 3
 
 
@@ -296,8 +298,10 @@ async def test_a_stale_connection_whose_upstream_is_gone(wire: Wire) -> None:
     async with RawServer(script) as server:
         target = wire.target(server.port)
         await wire.call(target)
-        fault = await wire.start(target)[1].failure()
+        exchange, sink = wire.start(target)
+        fault = await sink.failure()
         assert (fault.kind, fault.billed) == (FaultKind.CONNECT, True)
+        assert not exchange.repeated, "it went out once"
 
 
 # ---- how many, and for how long ----
