@@ -1,11 +1,11 @@
 """Qwen at its maker's: Alibaba Cloud Model Studio, list prices by site.
 
 The number of tokens of input picks one tier for the whole call, output too. The implicit cache is always on: a hit
-costs about a fifth of the input; what a call asks to be cached costs a quarter more (the page on context cache,
-2026-10-11). Beijing's list is in yuan: 7.49 of them are a dollar, as the page itself converts. Virginia's unsuffixed
-names are Beijing's ("Global"), those that end in `-us` have Singapore's prices. What a workspace in Frankfurt or Tokyo
-pays depends on the scope it was made with, and of Hong Kong no list was seen, so nothing is said of them. `K` is 1,024,
-as in the windows.
+costs about a fifth of the input. What a call asks to be cached (`cache_control`) costs a quarter more, and a hit of
+that a tenth; a request has one or the other (the page on context cache, 2026-10-11). Beijing's list is in yuan: 7.49 of
+them are a dollar, as the page itself converts. Virginia's unsuffixed names are Beijing's ("Global"), those that end in
+`-us` have Singapore's prices. What a workspace in Frankfurt or Tokyo pays depends on the scope it was made with, and of
+Hong Kong no list was seen, so nothing is said of them. `K` is 1,024, as in the windows.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ _MD = "models.dev"
 _DATES = {_ZH: "2026-08-05", _EN: "2026-10-08", _BOTH: "2026-08-05", _MD: "2026-07-02"}
 _YUAN: Final = 1 / 7.49
 
-_CACHED, _WRITTEN = 0.2, 1.25
+_CACHED, _ASKED, _WRITTEN = 0.2, 0.1, 1.25
 
 _Tier = tuple[int, float, float] | tuple[int, float, float, float]
 """Tokens up to which it holds, input, output, and output where the model thinks."""
@@ -38,12 +38,13 @@ def _price(*tiers: _Tier, rate: float = 1.0) -> Price:
             thinking=round(tier[3] * rate, 4) if len(tier) == 4 else None,
             cached=round(tier[1] * rate * _CACHED, 5),
             written=round(tier[1] * rate * _WRITTEN, 5),
+            asked=round(tier[1] * rate * _ASKED, 5),
         )
         for tier in tiers
     ]
     first = made[0]
     above = tuple((tier[0], dearer) for tier, dearer in zip(tiers, made[1:], strict=False))
-    return Price(first.input, first.output, True, first.thinking, first.cached, first.written, above)
+    return Price(first.input, first.output, True, first.thinking, first.cached, first.written, above, first.asked)
 
 
 # name, window, source, Singapore's tiers in dollars, Beijing's in yuan

@@ -171,6 +171,7 @@ def rates(price: Price) -> dict[str, Any]:
         "output": price.output,
         "thinking": price.thinking,
         "cache_read": price.cached,
+        "cache_read_explicit": price.asked,
         "cache_write": price.written,
     }
     made: dict[str, Any] = {key: amount / NANO for key, amount in amounts.items() if amount is not None}

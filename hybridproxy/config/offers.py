@@ -127,6 +127,7 @@ def _rates(rates: Rates, tiers: tuple[tuple[int, Price], ...] = ()) -> Price:
         rates.output,
         thinking=rates.thinking,
         cached=rates.cache_read,
+        asked=rates.cache_read_explicit,
         written=rates.cache_write,
         tiers=tiers,
     )

@@ -19,6 +19,7 @@ class Rates(Section):
     output: Dollars
     thinking: Dollars | None = None
     cache_read: Dollars | None = None
+    cache_read_explicit: Dollars | None = None
     cache_write: Dollars | None = None
 
 

@@ -5,7 +5,7 @@ their own model wants back, `is_error` says that a tool failed, which its words 
 asked.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 Body = dict[str, Any]
@@ -26,6 +26,18 @@ def without_marks(body: Body, taken: Collection[str]) -> tuple[str, ...]:
             if type(given) is list:
                 body[name] = _clean(given, others, found)
     return tuple(sorted(found))
+
+
+def asks_to_keep(body: Mapping[str, Any]) -> bool:
+    """Return whether a message, a part of one or a tool says that the prompt is worth keeping up to it."""
+    return any(_has(body.get(name), "cache_control") for name in ("messages", "tools"))
+
+
+def _has(given: Any, mark: str) -> bool:
+    """Return whether an object of a list, or a part of its content, has a mark."""
+    if type(given) is not list:
+        return False
+    return any(type(one) is dict and (one.get(mark) is not None or _has(one.get("content"), mark)) for one in given)
 
 
 def only(body: Body, taken: Collection[str]) -> tuple[str, ...]:

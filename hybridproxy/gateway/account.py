@@ -6,9 +6,10 @@ for: whatever happened, and exactly once. What attempts may have cost for nothin
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol
 
+from hybridproxy.dialects.marks import asks_to_keep
 from hybridproxy.families import FAMILIES
 from hybridproxy.gateway.parts import Parts
 from hybridproxy.gateway.relay import AnswerAttempt, StreamAttempt
@@ -21,6 +22,7 @@ from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.load import EndpointKey
 from hybridproxy.model.plan import Target
+from hybridproxy.model.price import Price
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
 from hybridproxy.resilience.budget import Allowance
@@ -78,6 +80,7 @@ class Made(Generic[B]):
         billed: it may be charged for.
         seconds: how long it took.
         at: milliseconds since the epoch, of its end.
+        price: what its tokens cost.
 
     """
 
@@ -96,6 +99,11 @@ class Made(Generic[B]):
     billed: bool = False
     seconds: float = 0.0
     at: int = 0
+    price: Price = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Cost what the target does."""
+        self.price = self.target.price
 
     def end(self, outcome: Outcome, fault: Fault | None, now: float, wall: float) -> None:
         """Take its end, while the exchange is still there.
@@ -125,8 +133,8 @@ class Account(Generic[B]):
     """
 
     __slots__ = (
-        "_allowance", "_answer", "_counts", "_execution", "_family", "_ledger", "_now", "_terms", "_unseen", "_wall",
-        "_whose", "bills", "made", "prompt",
+        "_allowance", "_answer", "_asks", "_counts", "_execution", "_family", "_ledger", "_now", "_terms", "_unseen",
+        "_wall", "_whose", "bills", "made", "prompt",
     )  # fmt: skip
 
     def __init__(
@@ -154,6 +162,7 @@ class Account(Generic[B]):
         self.made: dict[int, Made[B]] = {}
         self.bills: list[tuple[str, Bill]] = []
         self.prompt = terms.prompt
+        self._asks = asks_to_keep(call.body)
         self._counts = call.operation is Operation.COUNT  # which nobody charges for
         self._answer = answer_tokens(call)
         self._unseen = 0 if call.stream else answer_tokens_at_most(call) or MAX_ANSWER
@@ -176,6 +185,8 @@ class Account(Generic[B]):
         if not self.made:
             self._allowance.called(made.began, self._terms.handling.hedge)
         self.made[n] = made
+        if self._asks:
+            made.price = made.price.asking()
         wall = self._wall()
         self._ledger.put(_started(self._whose, n, made, self.prompt, self._answer, wall, free=self._counts))
 
@@ -199,8 +210,8 @@ class Account(Generic[B]):
         for made in self.made.values():
             attempted = self._attempted(made)
             if made.outcome is None:
-                expected = made.target.price.expected(self.prompt + made.ahead, self._answer)
-                total += max(expected, made.target.price.of(used(attempted, self.prompt, self._family)))
+                expected = made.price.expected(self.prompt + made.ahead, self._answer)
+                total += max(expected, made.price.of(used(attempted, self.prompt, self._family)))
             else:
                 total += bill(attempted, self.prompt, self._family).cost
         return total
@@ -241,7 +252,7 @@ class Account(Generic[B]):
             self.bills.append((made.target.backend.id, charge))
             self._ledger.put(_ended(self._whose.request_id, n, made, charge))
             if made.attempt is answered and usage is not None:
-                self._allowance.spent(self._now(), made.target.price.of(usage))
+                self._allowance.spent(self._now(), made.price.of(usage))
         if self._execution.lost and usage is not None and not usage.estimated and not joined:
             self._correct(usage)
 
@@ -250,13 +261,13 @@ class Account(Generic[B]):
         whole = made.outcome is Outcome.ANSWERED
         if whole and fault is None and not made.again:  # nearly always
             usage = None if counts else attempt.usage
-            return Attempted(made.target.price, usage, attempt.seen, not counts, whole, made.again, made.ahead)
+            return Attempted(made.price, usage, attempt.seen, not counts, whole, made.again, made.ahead)
         unseen, running = 0, made.outcome is None
         if not whole and self._unseen and (made.billed or running):
             seconds = self._now() - made.began if running else made.seconds
             unseen = min(self._unseen, int(seconds * UNSEEN_RATE))
         return Attempted(
-            made.target.price,
+            made.price,
             None if counts else attempt.usage,
             attempt.seen,
             billed=not counts and (whole or made.billed),
@@ -276,7 +287,7 @@ class Account(Generic[B]):
             if made is None or (reported and not made.again):
                 continue
             times = 2 if made.again and not reported else 1
-            lost[n] = known = times * made.target.price.of(Usage(usage.prompt, 0))
+            lost[n] = known = times * made.price.of(Usage(usage.prompt, 0))
             self._allowance.correct(self._now(), known - estimate)
 
 
@@ -315,7 +326,7 @@ class Probe:
         made, attempt = self._made, self._made.attempt
         outcome = Outcome.ANSWERED if answered else Outcome.CANCELLED if fault is None else Outcome.FAILED
         made.end(outcome, fault, self._now(), self._wall())
-        known = Attempted(made.target.price, attempt.usage, attempt.seen, billed=made.billed, whole=False)
+        known = Attempted(made.price, attempt.usage, attempt.seen, billed=made.billed, whole=False)
         self._ledger.put(_ended(self._whose.request_id, 0, made, bill(known, self._prompt, FAMILIES["other"])))
 
 
@@ -355,5 +366,5 @@ def _ended(call: str, n: int, made: Made[Any], bill: Bill) -> Ended:
         bill.table,
         bill.priced,
         made.seconds,
-        made.target.price.source,
+        made.price.source,
     )

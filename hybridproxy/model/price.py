@@ -1,6 +1,7 @@
 """What tokens cost. Money is a whole number of nano-dollars; a price is nano-dollars for a million tokens."""
 
-from dataclasses import field
+from dataclasses import field, replace
+from functools import lru_cache
 
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
@@ -24,6 +25,7 @@ class Price:
         written: of input that is put into a cache because the call asks for it; None: the same as `input`.
         tiers: other prices for longer inputs, the shortest first: one holds for more tokens of input than its number
             says, and then for the whole call.
+        asked: of input that came from a cache, where the call asks for one itself; None: the same as `cached`.
         source: whose list it is from, and of which day.
 
     """
@@ -35,6 +37,7 @@ class Price:
     cached: int | None = None
     written: int | None = None
     tiers: "tuple[tuple[int, Price], ...]" = ()
+    asked: int | None = None
     source: str = field(default="", compare=False)
 
     @property
@@ -50,6 +53,10 @@ class Price:
                 break
             found = price
         return found
+
+    def asking(self) -> "Price":
+        """Return the price of a call that asks for its prompt to be kept."""
+        return _asking(self)
 
     def of(self, usage: Usage) -> int:
         """Return what these tokens cost, in nano-dollars, rounded up: half a nano-dollar is money too."""
@@ -79,6 +86,12 @@ class Price:
         return -(-(prompt * price.input + completion * output) // MILLION)
 
 
+@lru_cache(maxsize=1000)
+def _asking(price: Price) -> Price:
+    cached = price.cached if price.asked is None else price.asked
+    return replace(price, cached=cached, tiers=tuple((above, dearer.asking()) for above, dearer in price.tiers))
+
+
 def price(
     usd_input: float,
     usd_output: float,
@@ -87,6 +100,7 @@ def price(
     cached: float | None = None,
     written: float | None = None,
     tiers: tuple[tuple[int, Price], ...] = (),
+    asked: float | None = None,
 ) -> Price:
     """Return a price given in US dollars for a million tokens."""
     return Price(
@@ -96,6 +110,7 @@ def price(
         cached=None if cached is None else nano(cached),
         written=None if written is None else nano(written),
         tiers=tiers,
+        asked=None if asked is None else nano(asked),
     )
 
 

@@ -34,14 +34,14 @@ PRICE = "price: {input: 1, output: 2}"
 
 
 @contextlib.asynccontextmanager
-async def priced(folder: Path, **settings: Any) -> AsyncIterator[Stack]:
+async def priced(folder: Path, price: str = PRICE, **settings: Any) -> AsyncIterator[Stack]:
     """Start an installation whose backends have the prices of the simulator."""
     simulators = await serve([SimulatorSpec(name) for name in ("dashscope", "together", "openrouter", "vllm")])
     urls = {s.name: s.base_url for s in simulators.all} | {"vllm": simulators["vllm"].url}
     keys = {"shop": digest(SHOP), "bank": digest(BANK), "small": digest(SMALL)}
     text = CONFIG.format(**DEFAULTS | settings, **urls, **keys)
     for name in ("qwen-sg", "Qwen/Qwen-tput", "qwen/qwen-or"):
-        text = text.replace(f": {name},", f": {{name: {name}, {PRICE}}},")
+        text = text.replace(f": {name},", f": {{name: {name}, {price}}},")
     file = folder / "hybridproxy.yaml"
     file.write_text(text)
     async with started(file, simulators, ENVIRON) as stack:
@@ -293,6 +293,25 @@ async def test_an_answer_that_is_not_passed_on_costs_what_its_upstream_says(shop
     entry = shop.received("openrouter")[0]
     assert (kept.fault, kept.basis, kept.cost) == ("unpinned", Basis.UPSTREAM, entry["billed"])
     assert (kept.usage.prompt, kept.usage.completion) == (entry["prompt_tokens"], entry["completion_tokens"])
+
+
+@pytest.mark.parametrize(("asks", "rate"), [(True, 0.1), (False, 0.2)])
+async def test_reading_what_the_call_asked_to_keep_costs_less(tmp_path: Path, asks: bool, rate: float) -> None:
+    """DashScope takes a tenth of the input for it, and a fifth for what its cache found by itself."""
+    price = "price: {input: 1, output: 2, cache_read: 0.2, cache_read_explicit: 0.1, cache_write: 1.25}"
+    part = {"type": "text", "text": "word " * 2000, **({"cache_control": {"type": "ephemeral"}} if asks else {})}
+    messages = [{"role": "system", "content": [part]}, {"role": "user", "content": "hello"}]
+    async with priced(tmp_path, price) as stack:
+        stack.sim("dashscope").behave({"caches": True})
+        books = books_of(stack)
+        for _ in range(2):
+            async with stack.post(json={"model": "qwen", "messages": messages}, address=SINGAPORE) as response:
+                assert response.status == 200
+        books.check()
+    usage = books.ended[1].usage
+    assert usage.cached >= 2000
+    rest = (usage.prompt - usage.cached) * 1000 + usage.completion * 2000
+    assert books.ended[1].cost == rest + usage.cached * int(rate * 1000)
 
 
 async def test_a_developer_can_see_what_a_call_cost(shop: Stack) -> None:

@@ -36,6 +36,7 @@ def test_a_cache_hit_costs_a_fifth() -> None:
     """And what is put into the cache a quarter more."""
     price = tariff("singapore", "qwen3.7-max")
     assert (price.input, price.cached, price.written) == (2_500_000_000, 500_000_000, 3_125_000_000)
+    assert price.asked == 250_000_000
 
 
 def test_beijings_yuan_are_dollars_as_the_page_converts_them() -> None:

@@ -146,7 +146,7 @@ def test_a_price_is_shown_as_people_write_it() -> None:
 
 def test_an_overlay_is_written_as_it_is_read() -> None:
     """What a note does not say is left out."""
-    tiered = price(1, 2, thinking=3, cached=0.2, written=1.25, tiers=((5, price(4, 5)),))
+    tiered = price(1, 2, thinking=3, cached=0.2, asked=0.1, written=1.25, tiers=((5, price(4, 5)),))
     notes = {
         ("us", "q"): Note("us", "q", context=7, price=tiered, leaves=TODAY),
         ("us", "r"): Note("us", "r", "l", TODAY),
@@ -161,6 +161,7 @@ def test_an_overlay_is_written_as_it_is_read() -> None:
                 "output": 2.0,
                 "thinking": 3.0,
                 "cache_read": 0.2,
+                "cache_read_explicit": 0.1,
                 "cache_write": 1.25,
                 "tiers": [{"above": 5, "input": 4.0, "output": 5.0}],
             },

@@ -40,11 +40,11 @@ def test_the_configuration_wins(write: Write) -> None:
         name: qwen3-max
         released: 2026-01-02
         price:
-          {input: 1, output: 2, thinking: 3, cache_read: 0.1, cache_write: 1.25, tiers: [
+          {input: 1, output: 2, thinking: 3, cache_read: 0.1, cache_read_explicit: 0.05, cache_write: 1.25, tiers: [
             {above: 9, input: 5, output: 6}, {above: 3, input: 4, output: 5}]}""",
     )["qwen", "sg"]
     tiers = ((3, price(4, 5)), (9, price(5, 6)))
-    assert found.price == price(1, 2, thinking=3, cached=0.1, written=1.25, tiers=tiers)
+    assert found.price == price(1, 2, thinking=3, cached=0.1, written=1.25, tiers=tiers, asked=0.05)
     assert (found.context, found.released) == (1000, "2026-01-02")
     assert (found.price_from, found.context_from) == ("configuration", "configuration")
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridproxy.dialects.marks import MARKS, only, without_marks
+from hybridproxy.dialects.marks import MARKS, asks_to_keep, only, without_marks
 
 MARK = {"type": "ephemeral"}
 TEXT = {"type": "text", "text": "x"}
@@ -21,6 +21,16 @@ BODY: dict[str, Any] = {
     "tools": [{"type": "function", "cache_control": MARK}],
     "model": "m",
 }
+
+
+def test_a_call_asks_for_its_prompt_to_be_kept_wherever_the_mark_stands() -> None:
+    """In a message, a part of one, a tool; nothing else asks for it, and nothing is no mark."""
+    messages, tools = BODY["messages"], BODY["tools"]
+    for body in ({"messages": messages[:1]}, {"messages": messages[2:3]}, {"messages": [], "tools": tools}):
+        assert asks_to_keep(body)
+    unmarked = {"role": "user", "content": [{**TEXT, "cache_control": None}, 7]}
+    for odd in (BODY | {"messages": messages[3:], "tools": None}, {"messages": [unmarked], "tools": {"a": 1}}, {}):
+        assert not asks_to_keep(odd)
 
 
 def test_only_these_fields_of_messages_are_left() -> None:

@@ -22,6 +22,17 @@ def test_an_answer_costs_its_input_and_its_output() -> None:
     assert price(0.20, 0.60).of(Usage(1000, 100)) == 260_000
 
 
+def test_what_a_call_asked_to_keep_has_a_price_of_its_own_when_it_is_read() -> None:
+    """DashScope takes a fifth for what it found by itself, a tenth for what the call asked for; in each tier."""
+    tiers = ((1000, price(2.0, 4.0, cached=0.4, asked=0.2)),)
+    listed = price(1.0, 2.0, cached=0.2, written=1.25, tiers=tiers, asked=0.1)
+    found, large = Usage(1000, 0, cached=900, written=100), Usage(2000, 0, cached=1000)
+    assert listed.of(found) == 900 * 200 + 100 * 1250
+    assert listed.asking().of(found) == 900 * 100 + 100 * 1250
+    assert (listed.of(large), listed.asking().of(large)) == (1000 * 2400, 1000 * 2200)
+    assert price(1.0, 2.0, cached=0.2).asking().of(found) == price(1.0, 2.0, cached=0.2).of(found)
+
+
 @pytest.mark.parametrize(("tokens", "cost"), [(0, 0), (1, 1), (2, 1), (3, 2)])
 def test_half_a_nano_dollar_is_money_too(tokens: int, cost: int) -> None:
     """Parts are rounded up, so that nothing that was used is free."""
