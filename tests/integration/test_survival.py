@@ -82,7 +82,7 @@ async def test_a_host_that_is_still_unreachable_is_not_found_by_a_caller(quick: 
 async def test_a_call_over_a_stale_connection_of_a_host_that_died_goes_elsewhere(
     quick: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It went out once, and could not go out again: the one repeat that a call has of what may be billed is still due."""
+    """It went out once, and could not go out again: the one repeat of what may be billed is still due."""
     assert (await ask(quick))[0] == 200
     monkeypatch.setattr(upstream, "STALE_AFTER", 0.0)
     quick.sim("together").behave({"fault": {"kind": "cut", "before_head": True}})

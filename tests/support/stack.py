@@ -208,7 +208,8 @@ async def started(
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         with variables(environment), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(upstream, "RECORD_WITHIN", max(30.0, upstream.RECORD_WITHIN))  # the disk of a busy machine is not what tests are about
+            # the disk of a busy machine is not what tests are about
+            patch.setattr(upstream, "RECORD_WITHIN", max(30.0, upstream.RECORD_WITHIN))
             worker = Worker(file, load(file, os.environ, plane), fd)
             await worker.start()
             stack = Stack(simulators, worker, log)
