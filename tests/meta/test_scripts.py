@@ -158,6 +158,7 @@ def run_with_a_skip(folder: Path, reason: str, forbidden: str) -> tuple[int, str
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_story.py"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
     environment |= {"HYBRIDPROXY_FORBID_SKIPS": forbidden, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # seconds each
+    environment |= {"PYTHONPATH": str(ROOT)}  # the conftest takes from tests.support
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
 
