@@ -1,55 +1,84 @@
 """A worker that has too much to do: what its callers, its operator and its streams notice."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import openai
 import pytest
 from anthropic import APIStatusError as AnthropicError
 from anthropic import AsyncAnthropic
+from openai.types.chat import ChatCompletionChunk
 
 from hybridproxy.resilience.shedding import Shed, Shedding
+from tests.support.inside import change
+from tests.support.raw_server import CHUNKED, Peer, RawServer, chunk
+from tests.support.raw_upstream import delta, scripted
 from tests.support.stack import SHOP, TORONTO, Stack, chat, running
+
+TEXT = "one two three four five six"
+Chunks = openai.AsyncStream[ChatCompletionChunk]
 
 
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    """A worker that serves two calls at a time, upstreams that take their time."""
+    """A worker that serves two calls at a time."""
     async with running(tmp_path, max_calls=2) as stack:
-        stack.sim("together").behave({"text": "one two three four five six", "pace_ms": 50})
+        stack.sim("together").behave({"text": TEXT})
         yield stack
+
+
+@contextlib.asynccontextmanager
+async def unfinished(stack: Stack, calls: int) -> AsyncIterator[tuple[list[Chunks], Callable[[], None]]]:
+    """Streams whose beginnings have come and whose rest comes when the test says so."""
+    go_on = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(CHUNKED, chunk(delta(TEXT[:3])))
+        await go_on.wait()
+        await peer.send(chunk(delta(TEXT[3:])), chunk(delta(None, "stop")), chunk(b"data: [DONE]\n\n"), chunk(b""))
+        await peer.gone()
+
+    async with RawServer(script) as server:
+        simulated = stack.sim("together").base_url
+        await scripted(stack, server)
+        client = stack.openai()
+        streams = [await client.chat.completions.create(**chat(), stream=True) for _ in range(calls)]
+        # the streams go on where they are; later calls find the simulator
+        await change(stack, (f"http://127.0.0.1:{server.port}/v1", simulated))
+        yield streams, go_on.set
 
 
 async def test_the_third_of_two_is_refused_and_streams_go_on(stack: Stack) -> None:
     """The SDK raises what it does for an overloaded service; streams under way end well; then there is room."""
     client = stack.openai()
-    streams = [
-        await client.chat.completions.create(model="qwen", messages=chat()["messages"], stream=True) for _ in range(2)
-    ]
-    with pytest.raises(openai.InternalServerError) as refused:
-        await client.chat.completions.create(model="qwen", messages=chat()["messages"])
-    assert refused.value.status_code == 503
-    assert refused.value.code == "overloaded"
-    assert 1 <= int(refused.value.response.headers["retry-after"]) <= 4
-    assert refused.value.response.headers["x-hybridproxy-attempts"] == "0"
-    for stream in streams:
-        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
-        assert text == "one two three four five six"
-    await stack.until(lambda: stack.worker.gateway.in_flight == 0)
-    assert (await client.chat.completions.create(model="qwen", messages=chat()["messages"])).choices
-    assert len(stack.received("together")) == 3
+    async with unfinished(stack, 2) as (streams, go_on):
+        with pytest.raises(openai.InternalServerError) as refused:
+            await client.chat.completions.create(**chat())
+        assert refused.value.status_code == 503
+        assert refused.value.code == "overloaded"
+        assert 1 <= int(refused.value.response.headers["retry-after"]) <= 4
+        assert refused.value.response.headers["x-hybridproxy-attempts"] == "0"
+        go_on()
+        for stream in streams:
+            assert "".join([part.choices[0].delta.content or "" async for part in stream if part.choices]) == TEXT
+        await stack.until(lambda: stack.worker.gateway.in_flight == 0)
+        assert (await client.chat.completions.create(**chat())).choices
+    assert len(stack.received("together")) == 1
 
 
 async def test_an_sdk_comes_again_by_itself(stack: Stack) -> None:
     """It waits as it was told, and is served once there is room."""
-    client = stack.openai(max_retries=2)
-    stream = await client.chat.completions.create(model="qwen", messages=chat()["messages"], stream=True)
-    stack.worker.pressure.most = 1
-    again = asyncio.create_task(client.chat.completions.create(model="qwen", messages=chat()["messages"]))
-    assert [chunk async for chunk in stream]
-    assert (await again).choices
-    assert stack.worker.pressure.refused[Shed.CALLS] == 1
+    client = stack.openai(max_retries=4)
+    async with unfinished(stack, 1) as ((stream,), go_on):
+        stack.worker.pressure.most = 1
+        again = asyncio.create_task(client.chat.completions.create(**chat()))
+        await stack.until(lambda: stack.worker.pressure.refused[Shed.CALLS])
+        go_on()
+        assert [part async for part in stream]
+        assert (await again).choices
 
 
 async def test_the_dialect_of_anthropic_has_a_status_of_its_own(stack: Stack) -> None:

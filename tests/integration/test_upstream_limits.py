@@ -9,8 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from hybridproxy.model.limits import Rates
 from hybridproxy.simulator.behaviour import parse_behaviour
 from hybridproxy.simulator.control import set_behaviour
+from hybridproxy.stores import gates
+from tests.support.held import held
 from tests.support.stack import BANK, SHOP, SINGAPORE, SMALL, TORONTO, Stack, chat, running
 
 
@@ -31,6 +34,12 @@ async def ask(
 def statuses(stack: Stack, name: str) -> list[int | None]:
     """Return what a simulated upstream answered."""
     return [entry.status for entry in stack.sim(name).upstream.journal.entries]
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls wait for their turn for as long as it takes, and not for a second."""
+    monkeypatch.setattr(gates, "MAX_WAIT", 600.0)
 
 
 @pytest.fixture
@@ -58,16 +67,17 @@ async def test_a_burst_is_smoothed_and_no_429_is_seen_by_anybody(limited: Any, s
     stack = await limited("rpm: 600")
     behave(stack, "dashscope", per_second=20, per_minute=600)
     calls: list[asyncio.Task[Any]] = []
-    begun = monotonic()
+    begun, stood = monotonic(), 0.0
     while (passed := monotonic() - begun) < 2.0:
         calls += [asyncio.create_task(ask(stack, stream=stream)) for _ in range(int(passed * 30) - len(calls))]
         await asyncio.sleep(0.01)
+        stood += monotonic() - begun - passed - 0.01  # the time in which the machine let nobody begin anything
     answers = await asyncio.gather(*calls)
     assert {status for status, _, _ in answers} == {200}
     first = statuses(stack, "dashscope")
     assert set(first) == {200}
     times = [entry.began for entry in stack.sim("dashscope").upstream.journal.entries]
-    assert len(first) >= 0.5 * 10 * (times[-1] - times[0])
+    assert len(first) >= 0.5 * 10 * (times[-1] - times[0] - stood)
     assert len(first) + len(statuses(stack, "openrouter")) == len(answers)
 
 
@@ -135,7 +145,7 @@ async def test_the_bytes_of_a_picture_are_no_tokens_of_a_quota(limited: Any, kin
     await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def test_a_call_waits_for_a_stream_to_end(limited: Any) -> None:
+async def test_a_call_waits_for_a_stream_to_end(limited: Any, patient: None) -> None:
     """One at a time: the second call is sent when the first has its answer, and not before."""
     stack = await limited("streams: 1", backends_asia="[dashscope-sg]")
     behave(stack, "dashscope", latency_ms=300, at_a_time=1)
@@ -144,18 +154,20 @@ async def test_a_call_waits_for_a_stream_to_end(limited: Any) -> None:
     assert statuses(stack, "dashscope") == [200, 200]
 
 
-async def test_a_caller_that_leaves_the_line_is_never_sent(limited: Any) -> None:
+async def test_a_caller_that_leaves_the_line_is_never_sent(limited: Any, patient: None) -> None:
     """The upstream does not hear of it, and the next one has its place."""
     stack = await limited("streams: 1", backends_asia="[dashscope-sg]")
-    behave(stack, "dashscope", latency_ms=400)
-    first = asyncio.create_task(ask(stack))
-    await stack.until(lambda: len(statuses(stack, "dashscope")) == 1)
-    leaves = asyncio.create_task(ask(stack, max_tokens=3))
-    await stack.until(lambda: waiting(stack) == 1)
-    leaves.cancel()
-    await stack.until(lambda: waiting(stack) == 0)
-    last = asyncio.create_task(ask(stack))
-    assert [(await first)[0], (await last)[0]] == [200, 200]
+    with held(stack.sim("dashscope")) as release:
+        first = asyncio.create_task(ask(stack))
+        await stack.until(lambda: len(statuses(stack, "dashscope")) == 1)
+        leaves = asyncio.create_task(ask(stack, max_tokens=3))
+        await stack.until(lambda: waiting(stack) == 1)
+        leaves.cancel()
+        await stack.until(lambda: waiting(stack) == 0)
+        last = asyncio.create_task(ask(stack))
+        await stack.until(lambda: waiting(stack) == 1)
+        release()
+        assert [(await first)[0], (await last)[0]] == [200, 200]
     bodies = [orjson.loads(entry.body) for entry in stack.sim("dashscope").upstream.journal.entries]
     assert [body.get("max_tokens") for body in bodies] == [None, None]
     limiter = next(iter(stack.worker.limiters._gates.values())).limiter
@@ -168,41 +180,53 @@ def waiting(stack: Stack) -> float:
     return stack.worker.limiters.gauges()["hybridproxy_upstream_waiting"]
 
 
-async def test_timers_run_while_a_call_waits(limited: Any) -> None:
+def make_room(stack: Stack) -> None:
+    """Let those who wait go on, one after the other."""
+    (gate,) = stack.worker.limiters._gates.values()
+    gate.give(Rates(rpm=600), 1)
+    gate.moved()
+
+
+async def test_timers_run_while_a_call_waits(limited: Any, patient: None) -> None:
     """A call that may take no longer than 0.3 s ends in time, though its turn has not come."""
-    stack = await limited("streams: 1", backends_asia="[dashscope-sg]", total="2s")
-    behave(stack, "dashscope", latency_ms=5000)
-    first = asyncio.create_task(ask(stack))
-    await stack.until(lambda: len(statuses(stack, "dashscope")) == 1)
-    hurried = {"x-request-timeout": "0.3"}
-    async with stack.post(json=chat(), address=SINGAPORE, headers=hurried) as response:
-        assert response.status == 504
-    assert not first.done()
-    assert waiting(stack) == 0
-    assert (await first)[0] == 504
+    stack = await limited("streams: 1", backends_asia="[dashscope-sg]")
+    with held(stack.sim("dashscope")) as release:
+        first = asyncio.create_task(ask(stack))
+        await stack.until(lambda: len(statuses(stack, "dashscope")) == 1)
+        hurried = {"x-request-timeout": "0.3"}
+        async with stack.post(json=chat(), address=SINGAPORE, headers=hurried) as response:
+            assert response.status == 504
+        assert not first.done()
+        assert waiting(stack) == 0
+        release()
+        assert (await first)[0] == 200
     assert len(statuses(stack, "dashscope")) == 1
 
 
-async def test_two_tenants_share_one_key_fairly(limited: Any) -> None:
+async def test_two_tenants_share_one_key_fairly(limited: Any, patient: None) -> None:
     """The quiet tenant's call, which came last, is the third at the upstream and not the tenth."""
-    stack = await limited("rpm: 300", backends_asia="[dashscope-sg]", small_models='["*"]')
+    stack = await limited("rpm: 1", backends_asia="[dashscope-sg]", small_models='["*"]')
     noisy = [asyncio.create_task(ask(stack, max_tokens=1)) for _ in range(5)]
-    await stack.until(lambda: waiting(stack) >= 4)
+    await stack.until(lambda: waiting(stack) == 4)
     quiet = asyncio.create_task(ask(stack, key=SMALL, max_tokens=2))
+    await stack.until(lambda: waiting(stack) == 5)
+    make_room(stack)
     await asyncio.gather(*noisy, quiet)
     order = [orjson.loads(entry.body)["max_tokens"] for entry in stack.sim("dashscope").upstream.journal.entries]
     assert order.index(2) <= 2
     assert (await quiet)[0] == 200
 
 
-async def test_a_call_that_stands_back_goes_last(limited: Any) -> None:
+async def test_a_call_that_stands_back_goes_last(limited: Any, patient: None) -> None:
     """By the caller's own `priority`, as at an engine; a lower number goes first."""
-    stack = await limited("rpm: 300", backends_asia="[dashscope-sg]")
+    stack = await limited("rpm: 1", backends_asia="[dashscope-sg]")
     calls = [asyncio.create_task(ask(stack, max_tokens=1))]
     await stack.until(lambda: len(statuses(stack, "dashscope")) == 1)
     calls += [asyncio.create_task(ask(stack, max_tokens=2, priority=7)) for _ in range(2)]
-    await stack.until(lambda: waiting(stack) >= 2)
+    await stack.until(lambda: waiting(stack) == 2)
     calls.append(asyncio.create_task(ask(stack, max_tokens=3)))
+    await stack.until(lambda: waiting(stack) == 3)
+    make_room(stack)
     await asyncio.gather(*calls)
     order = [orjson.loads(entry.body)["max_tokens"] for entry in stack.sim("dashscope").upstream.journal.entries]
     assert order == [1, 3, 2, 2]
@@ -222,8 +246,12 @@ async def test_a_429_is_learnt_from(tmp_path: Path) -> None:
     """Twenty at a time were too many: the burst's rest goes elsewhere, and then no more than nine tenths do."""
     async with running(tmp_path) as stack:
         stack.forgive()
-        behave(stack, "together", at_a_time=15, latency_ms=1500)
-        answers = await asyncio.gather(*(ask(stack, address=TORONTO) for _ in range(20)))
+        behave(stack, "together", at_a_time=15)
+        with held(stack.sim("together")) as release:
+            calls = [asyncio.create_task(ask(stack, address=TORONTO)) for _ in range(20)]
+            await stack.until(lambda: len(statuses(stack, "together")) == 20)
+            release()
+            answers = await asyncio.gather(*calls)
         assert {status for status, _, _ in answers} == {200}
         assert statuses(stack, "together").count(429) == 5
         (row,) = stack.worker.limiters.shown()

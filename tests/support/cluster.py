@@ -18,6 +18,7 @@ backends:
     api_key: "${{ENGINE_KEY}}"
     allow_cidrs: [127.0.0.0/8]
     endpoints: {endpoints}
+    timeouts: {{connect: 30s}}
     {more}
 models:
   qwen: {{family: qwen3, served_by: {{vpc: qwen3-235b}}}}

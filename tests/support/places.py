@@ -9,10 +9,10 @@ HOST: Final = "127.0.0.1"
 class Place:
     """A port that stays ours while nobody listens on it: bound, but never listening. A server may still take it."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((HOST, 0))
+        self._socket.bind((HOST, port))
         self.port = int(self._socket.getsockname()[1])
 
     def close(self) -> None:
