@@ -1,9 +1,11 @@
 """Callers that leave, at every moment of a call: nothing of them stays but the record of what they had."""
 
 import asyncio
+import contextlib
 import gc
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ async def leaves(stack: Stack, phase: str, rng: random.Random, *, stream: bool) 
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.worker.port)
     writer.write(data if cut is None else data[:cut])
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             if phase == "planned":
                 await asyncio.sleep(rng.random() * 0.01)
             elif phase == "waiting":
@@ -39,6 +41,15 @@ async def leaves(stack: Stack, phase: str, rng: random.Random, *, stream: bool) 
         writer.transport.abort() if rng.random() < 0.7 else writer.close()
 
 
+async def settled(held: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """Return what is held once it has not changed for a while."""
+    seen: list[tuple[int, int]] = []
+    while len(seen) < 10 or len(set(seen[-10:])) > 1:
+        await asyncio.sleep(0.01)
+        seen.append(held())
+    return seen[-1]
+
+
 async def test_hundreds_of_callers_leave_and_nothing_of_them_is_left(stack: Stack) -> None:
     """L6: tasks, sockets, timers and slots are as before, and every call that reached an upstream has one log line."""
     worker, rng = stack.worker, random.Random(7)
@@ -47,15 +58,14 @@ async def test_hundreds_of_callers_leave_and_nothing_of_them_is_left(stack: Stac
     async with stack.post(json=chat(stream=True)) as response:
         await response.read()
     await stack.http.close()
-    await asyncio.sleep(0.05)
+    await stack.until(lambda: worker.gateway.in_flight == 0 and not connections(stack))
     gc.collect()
 
-    def sockets() -> int:
-        return (
-            len(list(Path("/proc/self/fd").iterdir())) - 2 * worker.general.open
-        )  # the simulators' ends are here, too
+    def held() -> tuple[int, int]:
+        """Tasks and sockets; the simulators' ends of our connections to them are here, too."""
+        return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir())) - 2 * worker.general.open
 
-    before = len(asyncio.all_tasks()), sockets()
+    before = await settled(held)
     stack.sim("together").behave({"latency_ms": 10, "first_token_ms": 20, "pace_ms": 2, "pieces": 12})
     plan = [(phase, stream) for phase in PHASES for stream in (True, False)] * 20
     rng.shuffle(plan)
@@ -65,9 +75,10 @@ async def test_hundreds_of_callers_leave_and_nothing_of_them_is_left(stack: Stac
     await stack.until(lambda: stack.sim("together").upstream.journal.in_flight == 0)
     common = worker.general._network.common
     await stack.until(lambda: not common.connecting and all(c.exchange is None for c in common.connections))
-    await asyncio.sleep(0.15)
+    with contextlib.suppress(TimeoutError):  # what is still there is shown below
+        await stack.until(lambda: held() == before)
     gc.collect()
-    assert (len(asyncio.all_tasks()), sockets()) == before
+    assert held() == before
     assert len(worker.sweep) <= 2  # pools with idle connections, and nothing else
     lines = Counter(line["id"] for line in await finished(stack))
     assert set(lines.values()) == {1}
@@ -93,15 +104,14 @@ async def test_leaving_is_noticed_behind_a_full_pipeline(stack: Stack, behind: s
     await stack.until(lambda: stack.received("together"))
     await asyncio.sleep(0.2)
     writer.transport.abort()
-    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 10)
+    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone")
 
 
 async def test_what_a_stream_delivered_before_its_caller_left_is_accounted(stack: Stack) -> None:
     """Whoever leaves in the middle has still had text that somebody pays for: the record says how much."""
     stack.sim("together").behave({"pace_ms": 5, "pieces": 400})
     async with stack.post(json=chat(stream=True)) as response:
-        await response.content.readany()
-        await asyncio.sleep(0.1)
+        await response.content.readuntil(b'"content":"Hello')
         response.close()
     await stack.until(lambda: stack.worker.gateway.in_flight == 0)
     (line,) = await finished(stack)

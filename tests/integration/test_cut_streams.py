@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 import pytest
 
+from tests.support.inside import change, finished
 from tests.support.stack import SINGAPORE, TORONTO, Stack, chat, running
 
 TEXT = (
@@ -62,7 +63,7 @@ def say(stack: Stack, said: str = TEXT, **more: Any) -> None:
 
 async def last_call(stack: Stack) -> dict[str, Any]:
     """Return the log line of the last call."""
-    return [line for line in await stack.lines() if line["event"] == "call.finished"][-1]
+    return (await finished(stack))[-1]
 
 
 @pytest.mark.parametrize("after", range(1, 20))
@@ -106,11 +107,12 @@ async def test_however_it_breaks_it_goes_on(resuming: Stack, fault: dict[str, An
 
 async def test_a_stalled_stream_goes_on(tmp_path: Path) -> None:
     """Silence for `between_bytes` is a cut as well; the backend that fell silent is cancelled."""
-    async with running(tmp_path, on_cut="[resume, error]", between_bytes="300ms") as stack:
+    async with running(tmp_path, on_cut="[resume, error]") as stack:
+        await change(stack, ("    shares_kept: true", "    timeouts: {between_bytes: 300ms}\n    shares_kept: true"))
         say(stack, fault={"kind": "stall", "after_pieces": 4})
         found = await streamed(stack)
         assert text(found) == TEXT
-        await stack.until(lambda: stack.received("dashscope")[0]["outcome"] == "client_gone", 10)
+        await stack.until(lambda: stack.received("dashscope")[0]["outcome"] == "client_gone")
 
 
 async def test_the_usage_of_both_parts_is_summed(resuming: Stack) -> None:
@@ -232,5 +234,5 @@ async def test_the_caller_leaves_while_its_stream_is_resumed(resuming: Stack) ->
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await resuming.until(lambda: resuming.received("openrouter")[0]["outcome"] == "client_gone", 10)
+    await resuming.until(lambda: resuming.received("openrouter")[0]["outcome"] == "client_gone")
     await resuming.until(lambda: resuming.worker.gateway.in_flight == 0)

@@ -298,7 +298,7 @@ async def test_a_search_does_not_go_on_elsewhere(tmp_path: Path) -> None:
 
 async def test_a_caller_that_leaves_takes_its_call_with_it(stack: Stack) -> None:
     """Also where its events are those of the upstream."""
-    stack.sim("ds").behave({"pace_ms": 20})
+    stack.sim("ds").behave({"pace_ms": 20, "pieces": 5000})
     with pytest.raises(aiohttp.ClientError):
         async with stack.post(TEXT, json=asked("m"), headers=SSE) as response:
             await response.content.readany()

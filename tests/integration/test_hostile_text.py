@@ -93,7 +93,7 @@ async def test_a_stream_that_only_looks_complete_is_an_error(stack: Stack, body:
 
     async with RawServer(script) as server:
         await scripted(stack, server)
-        came = await raw(stack, call(None, stream=True), seconds=2.0)
+        came = await raw(stack, call(None, stream=True))
     assert b"HTTP/1.1 200" in came
     assert b"first" in came
     assert b"data: [DONE]" not in came.replace(body, b"")

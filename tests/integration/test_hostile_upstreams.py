@@ -81,7 +81,7 @@ async def test_whatever_an_upstream_does_a_caller_gets_exactly_one_honest_outcom
                         assert response.content_type == "application/json"
                 for secret in (*SECRETS, "0123456789abcdef", "\x1b", "\u2028", "evil"):
                     assert secret not in shown.replace(stack.url, ""), (secret, where)
-        assert stack.worker.gateway.in_flight == 0
+        await stack.until(lambda: stack.worker.gateway.in_flight == 0)
         lines = await stack.lines()
         assert len([line for line in lines if line["event"] == "call.finished"]) == count
         assert not [line for line in lines if line["event"] == "call.crashed"]
@@ -98,7 +98,7 @@ async def test_a_bug_after_the_first_output_does_not_answer_a_second_time(stack:
         raise ZeroDivisionError
 
     vars(stack.worker.health)["good"] = broken
-    came = await raw(stack, call(None, stream=stream), seconds=1.0)
+    came = await raw(stack, call(None, "connection: close", stream=stream))
     assert came.count(b"HTTP/1.1 ") == 1, came[-400:]
     assert b"[DONE]" not in came
     if not stream:
@@ -116,7 +116,7 @@ async def test_an_observer_that_fails_does_not_leave_the_caller_hanging(stack: S
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, _context: None)
     stack.worker.gateway._parts = replace(stack.worker.gateway._parts, observer=Broken())
-    came = await raw(stack, call(), seconds=1.0)
+    came = await raw(stack, call(None, "connection: close"))
     await stack.until(lambda: stack.worker.gateway.in_flight == 0)
     gc.collect()
     assert not came.endswith(b"<open>") or statuses(came) == [200]

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from hybridproxy.transport import resolver
 from tests.hybridproxy.transport.certificates import Authority
 from tests.support.inside import change
 from tests.support.name_server import A, name_server
+from tests.support.patience import LONG
 from tests.support.raw_server import Peer, RawServer, answer
 from tests.support.small_vllm import serves
 from tests.support.stack import BANK, SHOP, Stack, chat, running
@@ -111,8 +113,12 @@ async def test_a_server_that_asks_who_we_are(
             assert heard(server) == b""
 
 
-async def test_an_address_that_moved_out_of_its_networks(tmp_path: Path, authority: Authority) -> None:
+async def test_an_address_that_moved_out_of_its_networks(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """V10: a name leads outside after a change of the zone: no connection, an alert; and back again, it is served."""
+    monkeypatch.setattr(resolver, "PATIENCE", LONG)  # late is not silent
+    monkeypatch.setattr(resolver, "LONGEST", LONG)
     async with (
         RawServer(serves, authority.server("vllm.internal")) as server,
         name_server(("vllm.internal", A, 0, "127.0.0.1")) as names,

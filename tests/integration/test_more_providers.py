@@ -13,7 +13,7 @@ from hybridproxy.simulator.server import SimulatorSpec, serve
 from tests.support.stack import SHOP, Stack, chat, digest, started
 
 CONFIG = """
-listen: {{port: 0, drain_delay: 0s, shed_lag: 60s}}
+listen: {{host: 127.0.0.1, port: 0, drain_delay: 0s, shed_lag: 60s}}
 backends: {{{backends}}}
 models:
   qwen: {{family: other, served_by: {{{served}}}}}

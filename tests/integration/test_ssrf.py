@@ -16,9 +16,11 @@ from hybridproxy.config.mistakes import ConfigError
 from hybridproxy.model.backend import Credential, Endpoint, SovereignBackend, Timeouts
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.plan import Target
+from hybridproxy.transport import resolver
 from hybridproxy.transport.session import SovereignSession
 from hybridproxy.transport.sweep import Sweep
 from tests.support.name_server import AAAA, CNAME, A, NameServer, name_server
+from tests.support.patience import LONG, until
 from tests.support.raw_calls import head
 from tests.support.raw_server import Peer, RawServer
 from tests.support.ssrf_forms import DISGUISED, NETWORK, NEVER_MEANT, OUTSIDE, WIDE, fields, headers
@@ -92,17 +94,19 @@ class Told:
         self.fault.set_result(fault)
 
 
-def target(host: str, port: int, *networks: str, resolver: NameServer | None = None) -> Target[SovereignBackend]:
+def target(host: str, port: int, *networks: str, names: NameServer | None = None) -> Target[SovereignBackend]:
     """A sovereign target that no configuration would have let through."""
     endpoint, key = Endpoint("http", host, port, ""), Credential("k", "")
-    servers = () if resolver is None else (resolver.address,)
+    servers = () if names is None else (names.address,)
     backend = SovereignBackend("vpc", "vllm", "", (endpoint,), (key,), networks, resolver=servers)
     return Target(backend, endpoint, key, "m", Timeouts())
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[SovereignSession]:
-    """The sovereign way out."""
+async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SovereignSession]:
+    """The sovereign way out; a name server that answers late on a busy machine is waited for."""
+    monkeypatch.setattr(resolver, "PATIENCE", LONG)
+    monkeypatch.setattr(resolver, "LONGEST", LONG)
     made = SovereignSession(Sweep())
     yield made
     await made.close()
@@ -145,7 +149,7 @@ async def test_no_host_leads_there(session: SovereignSession, nobody_resolves: N
             await refused(session, target(host, server.port, NETWORK))
             if host in DISGUISED[:31]:
                 names.records = [(host, A, 9, "10.0.3.1")]
-                await refused(session, target(host, server.port, NETWORK, resolver=names))
+                await refused(session, target(host, server.port, NETWORK, names=names))
         for host in NEVER_MEANT:
             await refused(session, target(host, server.port, *WIDE))
         assert server.peers == []
@@ -163,12 +167,12 @@ async def test_no_answer_of_a_name_server_leads_there(session: SovereignSession,
                 [(name, CNAME, 0, "metadata.internal"), ("metadata.internal", kind, 0, address)],
             ):
                 names.records = records
-                fault = await refused(session, target(name, server.port, NETWORK, resolver=names))
+                fault = await refused(session, target(name, server.port, NETWORK, names=names))
                 assert address not in fault.detail
         for address in NEVER_MEANT:
             kind = A if ipaddress.ip_address(address).version == 4 else AAAA
             names.records = [(name, kind, 0, address)]
-            await refused(session, target(name, server.port, *WIDE, resolver=names))
+            await refused(session, target(name, server.port, *WIDE, names=names))
         assert server.peers == []
         assert {asked for asked, _ in names.asked} == {name}
 
@@ -182,7 +186,8 @@ async def test_of_a_mixed_answer_only_what_is_inside_is_tried(session: Sovereign
             (name, AAAA, 0, "::ffff:8.8.8.8"),
             (name, AAAA, 0, "64:ff9b::8.8.8.8"),
         ]
-        assert await session.check(target(name, server.port, "127.0.0.0/30", resolver=names)) is None
+        assert await session.check(target(name, server.port, "127.0.0.0/30", names=names)) is None
+        await until(lambda: server.peers)
         assert (session.opened, len(server.peers)) == (1, 1)
 
 
@@ -190,7 +195,7 @@ async def test_what_was_learnt_is_forgotten_with_its_time(session: SovereignSess
     """Rebinding: the second answer leads away, and the second connection is refused."""
     name = "vllm.internal"
     async with RawServer(silent) as server, name_server((name, A, 0, "127.0.0.1")) as names:
-        to = target(name, server.port, "127.0.0.0/30", resolver=names)
+        to = target(name, server.port, "127.0.0.0/30", names=names)
         assert await session.check(to) is None
         names.records = [(name, A, 0, "169.254.169.254")]
         fault = await session.check(to)

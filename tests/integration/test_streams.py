@@ -9,6 +9,7 @@ import openai
 import orjson
 import pytest
 
+from tests.support.inside import change
 from tests.support.stack import Stack, chat, running
 
 
@@ -111,7 +112,7 @@ async def test_the_caller_leaves_and_the_upstream_call_stops(stack: Stack, strea
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone", 10)
+    await stack.until(lambda: stack.received("together")[0]["outcome"] == "client_gone")
     await stack.until(lambda: stack.worker.gateway.in_flight == 0)
     line = next(line for line in await stack.lines() if line["event"] == "call.finished")
     assert line["status"] == 499
@@ -120,7 +121,8 @@ async def test_the_caller_leaves_and_the_upstream_call_stops(stack: Stack, strea
 
 async def test_a_silent_upstream_is_given_up_in_time(tmp_path: Path) -> None:
     """No first token within `first_token`: the next backend takes over."""
-    async with running(tmp_path, first_token="300ms") as stack:
+    async with running(tmp_path) as stack:
+        await change(stack, ("provider: together,", "provider: together, timeouts: {first_token: 300ms},"))
         stack.sim("together").behave({"fault": {"kind": "stall", "after_pieces": 0}})
         async with stack.post(json=chat(stream=True)) as response:
             assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
@@ -149,7 +151,7 @@ async def test_nothing_is_committed_after_commit_within(tmp_path: Path) -> None:
 
 async def test_a_long_answer_that_does_not_stream_makes_one_attempt(tmp_path: Path) -> None:
     """`first_token` and `commit_within` are for streams: an answer may take as long as `answer` allows."""
-    async with running(tmp_path, first_token="200ms", commit_within="300ms", answer="5s") as stack:
+    async with running(tmp_path, first_token="200ms", commit_within="300ms") as stack:
         stack.sim("together").behave({"latency_ms": 1000})
         async with stack.post(json=chat()) as response:
             assert response.status == 200

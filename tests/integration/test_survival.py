@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
+from hybridproxy.gateway import prober
 from hybridproxy.resilience.breaker import Phase
 from hybridproxy.transport import upstream
+from tests.support.inside import change, finished, usually
 from tests.support.stack import BANK, SINGAPORE, TORONTO, Stack, chat, running
 
 DOWN = {"fault": {"kind": "status", "status": 503}}
@@ -41,8 +43,9 @@ async def events_of(stack: Stack, name: str) -> list[dict[str, Any]]:
     return [line for line in await stack.lines() if line["event"] == name]
 
 
-async def test_a_failing_backend_is_left_alone_and_comes_back(quick: Stack) -> None:
+async def test_a_failing_backend_is_left_alone_and_comes_back(quick: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five faults open it; nobody is sent there; then a check, three probes by callers' calls, and the ramp."""
+    monkeypatch.setattr(prober, "UNUSED", 60.0)  # callers come, however late
     quick.sim("together").behave(DOWN)
     for _ in range(5):
         status, headers, _ = await ask(quick)
@@ -66,17 +69,16 @@ async def test_a_host_that_is_still_unreachable_is_not_found_by_a_caller(quick: 
     quick.sim("together").behave({"fault": {"kind": "refuse", "when": "accept", "how": "reset", "for_ms": 60_000}})
     for _ in range(5):
         await ask(quick)
-    port = quick.sim("together").port
     quick.sim("together").server.close()
     await quick.sim("together").server.wait_closed()
-    for _ in range(30):
-        status, headers, _ = await ask(quick)
-        assert (status, headers["x-hybridproxy-attempts"]) == (200, "1")
-        await asyncio.sleep(0.03)
-    assert port
-    opened = await events_of(quick, "breaker.opened")
-    assert len(opened) > 1
-    assert "its probe failed" in opened[-1]["reason"]
+    opened: list[dict[str, Any]] = []
+    async with asyncio.timeout(60):
+        while len(opened) < 3:
+            status, headers, _ = await ask(quick)
+            assert (status, headers["x-hybridproxy-attempts"]) == (200, "1")
+            await asyncio.sleep(0.03)
+            opened = await events_of(quick, "breaker.opened")
+    assert all("its probe failed" in line["reason"] for line in opened[1:])
 
 
 async def test_a_call_over_a_stale_connection_of_a_host_that_died_goes_elsewhere(
@@ -94,7 +96,8 @@ async def test_a_call_over_a_stale_connection_of_a_host_that_died_goes_elsewhere
 
 async def test_calls_a_silent_backend_swallowed_move_though_it_is_back_by_then(tmp_path: Path) -> None:
     """More than the tenant's retries: they waited at a target that opened. What they met says nothing of it now."""
-    async with running(tmp_path, answer="3s", open_for="100ms", open_max="200ms") as stack:
+    async with running(tmp_path, open_for="100ms", open_max="200ms") as stack:
+        await change(stack, ("provider: together,", "provider: together, timeouts: {answer: 10s},"))
         sim = stack.sim("together")
         assert (await ask(stack))[0] == 200
         sim.behave({"fault": {"kind": "stall", "before_head": True}})
@@ -102,7 +105,7 @@ async def test_calls_a_silent_backend_swallowed_move_though_it_is_back_by_then(t
         await stack.until(lambda: len(stack.received("together")) == 41)
         sim.behave({})
         stack.worker.health.trip("together-us", "others noticed it first", 0.1)
-        async with asyncio.timeout(2.5):
+        async with asyncio.timeout(9):  # before the first of them is given up
             while phases(stack, "together-us") != {Phase.CLOSED}:
                 assert (await ask(stack))[0] == 200
                 await asyncio.sleep(0.01)
@@ -118,6 +121,7 @@ async def test_calls_a_silent_backend_swallowed_move_though_it_is_back_by_then(t
 async def test_at_a_backend_that_is_in_service_retries_are_a_share_of_the_calls(stack: Stack) -> None:
     """A third of its calls fail, too few to open it: a tenth of the calls and ten more are made again, no others."""
     answers = []
+    began = stack.worker.loop.time()
     for n in range(90):
         stack.sim("together").behave({} if n % 3 else DOWN)
         answers.append(await ask(stack))
@@ -125,7 +129,8 @@ async def test_at_a_backend_that_is_in_service_retries_are_a_share_of_the_calls(
     again = sum(headers["x-hybridproxy-attempts"] == "2" for _, headers, _ in answers)
     told = sum(status == 503 for status, _, _ in answers)
     assert again + told == 30
-    assert 15 <= again <= 19
+    # the ten more are of ten seconds, and come again where a slow machine takes longer
+    assert 15 <= again <= 19 + 10 * int((stack.worker.loop.time() - began) / 9)
 
 
 async def test_a_refused_key_is_used_no_more_and_the_other_one_is(tmp_path: Path) -> None:
@@ -151,17 +156,20 @@ async def test_a_429_is_a_cool_off_and_no_fault(stack: Stack, value: str, least:
     """The target rests for as long as Retry-After says, within bounds, while its breaker stays closed."""
     fault = {"kind": "status", "status": 429, "headers": {"retry-after": value}, "body": {"error": {"message": "x"}}}
     stack.sim("together").behave({"fault": fault})
+    now = asyncio.get_running_loop().time
+    before = now()
     status, headers, _ = await ask(stack)
     assert (status, headers["x-hybridproxy-attempts"]) == (200, "2")
     (ban,) = stack.worker.health.view.values()
-    assert least <= ban.until - asyncio.get_running_loop().time() <= most
+    assert before + least <= ban.until <= now() + most
     assert phases(stack, "together-us") == {Phase.CLOSED}
-    assert (await ask(stack))[1]["x-hybridproxy-attempts"] == "1"
+    attempts = (await ask(stack))[1]["x-hybridproxy-attempts"]
+    assert attempts == "1" or now() >= ban.until
 
 
 async def test_a_patient_route_asks_the_same_backend_again(tmp_path: Path) -> None:
     """With patience the one backend is asked again after its Retry-After, which keeps its caches warm."""
-    async with running(tmp_path, patience="3s") as stack:
+    async with running(tmp_path, patience="30s") as stack:
         fault = {"kind": "named", "name": "together.rate_limit", "times": 1, "headers": {"retry-after": "1"}}
         stack.sim("together").behave({"fault": fault})
         began = asyncio.get_running_loop().time()
@@ -196,7 +204,7 @@ async def test_the_callers_own_deadline_covers_all_attempts(stack: Stack) -> Non
     began = asyncio.get_running_loop().time()
     status, _, body = await ask(stack, headers={"x-request-timeout": "0.5"})
     assert (status, body["error"]["code"]) == (504, "deadline_exceeded")
-    assert asyncio.get_running_loop().time() - began < 10
+    assert asyncio.get_running_loop().time() - began < 30
 
 
 async def test_a_slow_first_token_is_hedged_and_the_loser_is_cancelled(tmp_path: Path) -> None:
@@ -205,12 +213,13 @@ async def test_a_slow_first_token_is_hedged_and_the_loser_is_cancelled(tmp_path:
         for _ in range(120):
             async with stack.post(json=chat(stream=True)) as response:
                 await response.read()
-        stack.sim("together").behave({"latency_ms": 3000})
+            usually(stack, 3.0)
+        stack.sim("together").behave({"latency_ms": 60_000})
         async with stack.post(json=chat(stream=True)) as response:
             await response.read()
             assert response.headers["x-hybridproxy-backend"] == "openrouter-us"
-        await stack.until(lambda: stack.received("together")[-1]["outcome"] == "client_gone", 10)
-        line = (await events_of(stack, "call.finished"))[-1]
+        await stack.until(lambda: stack.received("together")[-1]["outcome"] == "client_gone")
+        line = (await finished(stack))[-1]
         assert line["hedged"]
         assert line["lost_nanodollars"] > 0
         assert stack.worker.health.view == {}

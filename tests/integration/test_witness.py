@@ -101,7 +101,7 @@ async def test_it_sees_everything_that_leaves(tmp_path: Path) -> None:
     saw = await inside("tests.integration.test_witness:careless", tmp_path)
     assert saw["at rest"] == []
     assert ["tcp", PUBLIC[0], PORT, [], True, True] in saw["tcp"]
-    assert saw["tcp to nobody"][0] == ["tcp", NOBODY, 443, [], True, True]
+    assert ["tcp", NOBODY, 443, [], True, True] in saw["tcp to nobody"]
     assert ["udp", RESOLVER, 53, ["api.third.example"], False, True] in saw["dns"]
     assert ["udp", RESOLVER, 53, ["metadata.third.example"], False, True] in saw["a name"]
     assert any(row[0] in {"tcp", "icmpv6"} for row in saw["ipv6"]) == saw["speaks ipv6"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hybridproxy.resilience.hedge import KEPT
 from tests.support.stack import Stack
 
 
@@ -27,6 +28,14 @@ def keep_alive(stack: Stack, seconds: float) -> None:
     stack.worker.connections._kwargs["keepalive_timeout"] = seconds
 
 
+def usually(stack: Stack, seconds: float) -> None:
+    """Let the targets that were called so far be known to take so long: a busy machine is no reason to hedge then."""
+    for times in stack.worker.gateway._parts.first_tokens.values():
+        for _ in range(KEPT):
+            times.add(seconds)
+
+
 async def finished(stack: Stack) -> list[dict[str, Any]]:
-    """Return the log lines of the calls so far."""
+    """Return the log lines of the calls so far: of all, once none is under way."""
+    await stack.until(lambda: stack.worker.gateway.in_flight == 0)
     return [line for line in await stack.lines() if line["event"] == "call.finished"]

@@ -21,6 +21,7 @@ from typing import Literal, Self
 
 PIECE, PIECES = 16 * 1024, 8  # at most so much is read at once, and so many pieces wait in one direction
 Direction = Literal["up", "down"]
+_TCP_INFO = struct.Struct("24xII")  # of a listener: how many wait to be accepted, and how many may
 RESET = None  # stands in the queue for "the sender broke the connection off"
 
 
@@ -305,13 +306,15 @@ class Relay:
             asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
 
     def _fill(self) -> bool:
+        """Connect once more, unless the queue is full; return whether it was not."""
+        assert self._listener is not None
+        info = self._listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        waiting, most = _TCP_INFO.unpack(info)
+        if waiting > most:
+            return False
         filler = socket.socket()
         self._fillers.append(filler)
-        filler.settimeout(0.02)
-        try:
-            filler.connect(("127.0.0.1", self.port))
-        except TimeoutError:
-            return False
+        filler.connect(("127.0.0.1", self.port))
         return True
 
     def _close_listener(self) -> None:
