@@ -80,7 +80,7 @@ class StreamTap:
         self.text = self.called = self.events = self.wide = self.thought = 0
         self.reported: dict[str, Any] | None = None
         self._usage: Usage | None = None
-        self._told = NOTHING_SEEN
+        self._told = (0, 0, 0, 0)  # as in `Seen`, of which there would be one a chunk
         self.error: Any = None
 
     @property
@@ -95,13 +95,8 @@ class StreamTap:
     @property
     def unreported(self) -> Seen:
         """What was seen of the output since usage was reported last."""
-        told = self._told
-        return Seen(
-            self.events - told.events,
-            self.text + self.called - told.text,
-            self.wide - told.wide,
-            self.thought - told.thought,
-        )
+        events, text, wide, thought = self._told
+        return Seen(self.events - events, self.text + self.called - text, self.wide - wide, self.thought - thought)
 
     @property
     def finished(self) -> bool:
@@ -122,19 +117,38 @@ class StreamTap:
             choice = choices[0]  # the usual chunk: one choice, some content, nothing else to say
             if type(choice) is dict and choice.get("finish_reason") is None and "error" not in choice:
                 delta, index = choice.get("delta"), choice.get("index")
-                if type(delta) is dict and delta.keys() <= _PLAIN and type(index) is int and index in self._open:
-                    content = delta.get("content")
-                    if type(content) is str and content:
-                        self.events += 1
-                        self.text += len(content)
-                        if not content.isascii():
-                            self.wide += len(content.encode()) - len(content)
-                        if usage:
-                            self._take_usage(usage)
-                        if self.said is not None:
-                            self.said.append(content)
-                        return Event.OUTPUT
+                if type(delta) is dict and type(index) is int and index in self._open and self._is_usual(delta):
+                    if usage:
+                        self._take_usage(usage)
+                    return Event.OUTPUT
         return self._read_body(body)
+
+    def _is_usual(self, delta: dict[str, Any]) -> bool:
+        """Count a delta that is a piece of text, of thought or of arguments and nothing else; False for others."""
+        text, keys = delta.get("content"), delta.keys()
+        if text:
+            if type(text) is not str or not keys <= _PLAIN:
+                return False
+            if self.said is not None:
+                self.said.append(text)
+            self.text += len(text)
+        elif keys <= _THOUGHT:
+            text = delta.get("reasoning_content")
+            if type(text) is not str or not text:
+                return False
+            self.plain = False
+            self.text += len(text)
+            self.thought += len(text)
+        else:
+            text = _arguments(delta["tool_calls"]) if keys <= _CALLING else None
+            if text is None:
+                return False
+            self.plain = False
+            self.called += len(text)
+        self.events += 1
+        if not text.isascii():
+            self.wide += len(text.encode()) - len(text)
+        return True
 
     def _read_body(self, body: dict[str, Any]) -> Event:
         found = self._read_rest(body)
@@ -149,7 +163,7 @@ class StreamTap:
         if not told and not usage.get(self._cost):
             return
         self.reported, self._usage = usage, None
-        self._told = Seen(self.events, self.text + self.called, self.wide, self.thought)
+        self._told = (self.events, self.text + self.called, self.wide, self.thought)
 
     def _read_rest(self, body: dict[str, Any]) -> Event:
         choices = body.get("choices")
@@ -246,6 +260,18 @@ def without_usage(event: bytes) -> bytes:
 
 
 _PLAIN: Final = frozenset({"role", "content"})
+_THOUGHT: Final = _PLAIN | {"reasoning_content"}
+_CALLING: Final = _PLAIN | {"tool_calls"}
+
+
+def _arguments(calls: Any) -> str | None:
+    """Return the piece of arguments that one call goes on with, None where there is anything else."""
+    call = calls[0] if type(calls) is list and len(calls) == 1 else None
+    function = call.get("function") if type(call) is dict else None
+    if type(function) is not dict or len(function) != 1:
+        return None
+    arguments = function.get("arguments")
+    return arguments if type(arguments) is str else None
 
 
 def _output(choice: dict[str, Any]) -> int | None:

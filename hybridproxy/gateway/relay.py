@@ -263,7 +263,10 @@ class StreamAttempt(Attempt):
             self._collect(data, self._max_held)
             return
         if self._voice is not None:
-            data = b"".join(map(self._voice.feed, split_events(data)))
+            if data.count(b"\n\n") == 1:  # as good as always
+                data = self._voice.feed(data)
+            else:
+                data = b"".join(map(self._voice.feed, split_events(data)))
             if not data:
                 return
         if client.write(data) and not self._waiting and self.exchange is not None:

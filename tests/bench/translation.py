@@ -2,7 +2,7 @@
 
     python -m tests.bench.translation
 
-One line a way; the budget is 15 µs. Each chunk is a block of its own, as a model that writes slowly sends it, and goes
+One line a way, for pieces of text, of thought and of a tool's arguments; the budget is 15 µs. Each chunk is a block of its own, as a model that writes slowly sends it, and goes
 through the whole relay: cut into events, decoded, read, said. Minimum of seven rounds: other work on the machine only
 ever makes a round longer. The kernel's share of a chunk is not in it, being the same for all. What repeats the text so
 far with each event (DashScope without increments) costs more the longer the text, by its nature.
@@ -38,57 +38,90 @@ class Listener:
         return False
 
 
-# ---- streams of upstreams, one block a chunk: what comes before the texts, and each of these ------------------------
+# ---- streams of upstreams, one block a chunk: what comes before the pieces, and each of these -----------------------
+
+KINDS = ("text", "thought", "arguments")
+BEGUN = '{"a":"'
 
 
-def openai():
+def openai(kind, texts=TEXTS):
     head = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "qwen"}
 
     def chunk(**delta):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
         return b"data: " + orjson.dumps({**head, "choices": [choice]}) + b"\n\n"
 
-    return [chunk(role="assistant", content=""), chunk(content="A")], [chunk(content=text) for text in TEXTS]
+    first = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": BEGUN}}
+    before, piece = {
+        "text": (chunk(content="A"), lambda text: chunk(content=text)),
+        "thought": (chunk(reasoning_content="A"), lambda text: chunk(reasoning_content=text)),
+        "arguments": (
+            chunk(tool_calls=[first]),
+            lambda text: chunk(tool_calls=[{"index": 0, "function": {"arguments": text}}]),
+        ),
+    }[kind]
+    return [chunk(role="assistant", content=""), before], list(map(piece, texts))
 
 
 def named(kind, **fields):
     return f"event: {kind}\ndata: ".encode() + orjson.dumps({"type": kind, **fields}) + b"\n\n"
 
 
-def anthropic():
+def anthropic(kind, texts=TEXTS):
     message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "claude", "usage": {"input_tokens": 9, "output_tokens": 1}}
-    block = {"type": "text", "text": ""}
+    block, delta, field, begun = {
+        "text": ({"type": "text", "text": ""}, "text_delta", "text", "A"),
+        "thought": ({"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking", "A"),
+        "arguments": ({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}, "input_json_delta", "partial_json", BEGUN),
+    }[kind]
 
     def chunk(text):
-        return named("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+        return named("content_block_delta", index=0, delta={"type": delta, field: text})
 
-    before = [named("message_start", message=message), named("content_block_start", index=0, content_block=block), chunk("A")]
-    return before, list(map(chunk, TEXTS))
+    before = [named("message_start", message=message), named("content_block_start", index=0, content_block=block), chunk(begun)]
+    return before, list(map(chunk, texts))
 
 
-def responses():
+def responses(kind, texts=TEXTS):
     at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    item = {"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+    item, delta, begun = {
+        "text": ({"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}, "output_text", "A"),
+        "thought": ({"id": "rs_1", "type": "reasoning", "status": "in_progress", "summary": []}, "reasoning_text", "A"),
+        "arguments": (
+            {"id": "fc_1", "type": "function_call", "status": "in_progress", "call_id": "call_1", "name": "f", "arguments": ""},
+            "function_call_arguments",
+            BEGUN,
+        ),
+    }[kind]
     response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt", "status": "in_progress", "output": []}
 
     def chunk(text):
-        return named("response.output_text.delta", **at, delta=text, logprobs=[], sequence_number=7)
+        return named(f"response.{delta}.delta", **at, delta=text, logprobs=[], sequence_number=7)
 
     before = [
         named("response.created", response=response, sequence_number=0),
         named("response.output_item.added", output_index=0, item=item, sequence_number=1),
-        chunk("A"),
+        chunk(begun),
     ]
-    return before, list(map(chunk, TEXTS))
+    return before, list(map(chunk, texts))
 
 
-def dashscope(texts=TEXTS):
-    def chunk(text):
-        choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "null"}
+def dashscope(kind, texts=TEXTS):
+    def chunk(**message):
+        choice = {"message": {"role": "assistant", "content": "", **message}, "finish_reason": "null"}
         body = {"output": {"choices": [choice]}, "usage": {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}, "request_id": "r"}
         return b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:" + orjson.dumps(body) + b"\n\n"
 
-    return [chunk("A")], list(map(chunk, texts))
+    def call(arguments, **more):
+        return {"index": 0, "id": "", "type": "function", "function": {"arguments": arguments}, **more}
+
+    first = call("", id="call_1", function={"name": "f", "arguments": BEGUN})
+    before, piece = {
+        "text": (chunk(content="A"), lambda text: chunk(content=text)),
+        "thought": (chunk(reasoning_content="A"), lambda text: chunk(reasoning_content=text)),
+        "arguments": (chunk(tool_calls=[first]), lambda text: chunk(tool_calls=[call(text)])),
+    }[kind]
+    return [before], list(map(piece, texts))
 
 
 # ---- callers ---------------------------------------------------------------------------------------------------------
@@ -127,27 +160,30 @@ def cost(stream, upstream, dialect):
             one.body(block)
         best = min(best, time.process_time() - began)
         assert not one._over, (upstream, dialect)
-        assert one.text > len(chunks), (upstream, dialect, one.text)
+        assert one._tap.events >= len(chunks), (upstream, dialect, one._tap.events)
     return best / len(chunks) * 1e6
 
 
+UPSTREAMS = {"openai": openai, "anthropic": anthropic, "responses": responses, "dashscope": dashscope}
+CALLERS = ("openai", "anthropic", "responses", "dashscope", "dashscope, cumulative")
+
+
 def main():
-    streams = {"openai": openai(), "anthropic": anthropic(), "responses": responses(), "dashscope": dashscope()}
-    passes = cost(streams["openai"], Dialect.OPENAI, "openai")
-    print(f"{'upstream':12} {'caller':24} {'µs a chunk':>10} {'above':>8}   passes as it came: {passes:.2f}")
+    passes = cost(openai("text"), Dialect.OPENAI, "openai")
+    print(f"{'upstream':12} {'caller':24}" + "".join(f"{kind:>12}" for kind in KINDS) + f"   passes as it came: {passes:.2f}")
     worst = 0.0
-    callers = ("openai", "anthropic", "responses", "dashscope", "dashscope, cumulative")
-    for upstream, stream in streams.items():
-        for caller in callers:
+    for upstream, stream in UPSTREAMS.items():
+        for caller in CALLERS:
             if upstream == "responses" and caller != "responses":
                 continue  # it is only repeated
-            if caller == "dashscope, cumulative" and upstream == "dashscope":
-                stream = dashscope(accumulate(TEXTS, initial="A"))
-            taken = cost(stream, Dialect(upstream), caller)
-            repeats = upstream == "dashscope" and caller == "dashscope, cumulative"
-            worst = worst if repeats else max(worst, taken - passes)
+            repeats = caller == "dashscope, cumulative" and upstream == "dashscope"
+            texts = list(accumulate(TEXTS, initial="A")) if repeats else TEXTS
+            kinds = KINDS[:1] if repeats else KINDS
+            above = [cost(stream(kind, texts), Dialect(upstream), caller) - passes for kind in kinds]
+            if not repeats:  # the texts of what repeats them are not long here, but arguments come to that by themselves
+                worst = max(worst, *(above[:1] if caller == "dashscope, cumulative" else above))
             note = f"   each event repeats the text, {CHUNKS} times" if repeats else ""
-            print(f"{upstream:12} {caller:24} {taken:10.2f} {taken - passes:8.2f}{note}")
+            print(f"{upstream:12} {caller:24}" + "".join(f"{taken:12.2f}" for taken in above) + note)
     print(f"worst {worst:.2f} of {BUDGET:g}")
     return 0 if worst <= BUDGET else 1
 

@@ -51,6 +51,8 @@ _FIELDS: Final = {
     _ARGUMENTS: b"partial_json",
 }
 _PLAIN: Final = frozenset({"content", "role"})
+_THOUGHT: Final = _PLAIN | {"reasoning_content"}
+_CALLING: Final = _PLAIN | {"tool_calls"}
 
 
 def _event(name: str, body: Body) -> bytes:
@@ -160,11 +162,33 @@ class AnthropicVoice:
         delta = choice.get("delta") or choice.get("message")
         if type(delta) is not dict:
             delta = {}  # it may still say why the answer ended
-        if self._flowing and choice.get("finish_reason") is None and delta.keys() <= _PLAIN:
-            content = delta.get("content")  # as good as always: some more text
-            if type(content) is str and content:
-                return self._flowing + orjson.dumps(content) + b"}}\n\n"
+        if self._flowing and choice.get("finish_reason") is None:
+            more = self._more(delta)  # as good as always: some more of the one block that is open
+            if more:
+                return self._flowing + orjson.dumps(more) + b"}}\n\n"
         return self._take(body, choice, delta)
+
+    def _more(self, delta: Body) -> str:
+        """Return what a delta adds to the block that flows, where it says nothing else; "" for others."""
+        block, keys = self._blocks[0], delta.keys()
+        if block.takes == _TEXT:
+            text = delta.get("content") if keys <= _PLAIN else None
+            return text if type(text) is str else ""
+        if delta.get("content"):
+            return ""
+        if block.takes == _THINKING:
+            text = delta.get("reasoning_content") if keys <= _THOUGHT else None
+            return text if type(text) is str else ""
+        calls = delta.get("tool_calls") if keys <= _CALLING else None
+        call = calls[0] if type(calls) is list and len(calls) == 1 else None
+        function = call.get("function") if type(call) is dict else None
+        if type(call) is not dict or type(function) is not dict:
+            return ""
+        index, arguments = call.get("index", 0), function.get("arguments")
+        if type(index) is not int or self._calls.get(index) is not block or type(arguments) is not str:
+            return ""
+        block.keep(arguments)
+        return arguments
 
     def _take(self, body: Body, choice: Body, delta: Body) -> bytes:
         out: list[bytes] = []
@@ -183,8 +207,8 @@ class AnthropicVoice:
         if choice.get("finish_reason"):
             self._finish = {name: given for name, given in choice.items() if name != "delta"}
         first = self._blocks[0] if len(self._blocks) == 1 else None
-        flows = first is not None and first.takes == _TEXT
-        self._flowing = self._opening(_TEXT) if flows else b""
+        flows = first is not None and first.said and first.takes
+        self._flowing = self._opening(first.takes) if first is not None and flows else b""
         return b"".join(out)
 
     def _say(self, kind: str, start: Body, text: str, out: list[bytes]) -> None:

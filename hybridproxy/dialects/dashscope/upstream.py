@@ -110,7 +110,10 @@ def _choices(output: Mapping[str, Any]) -> list[Body] | None:
     """Return the choices of an output, of which one text is one; None for what nobody can read."""
     choices = output.get("choices")
     if type(choices) is list:
-        return choices if all(type(choice) is dict for choice in choices) else None
+        for choice in choices:
+            if type(choice) is not dict:
+                return None
+        return choices
     text = output.get("text")
     if type(text) is not str:
         return []
@@ -222,6 +225,10 @@ class DashScopeDecoder:
         if found is None:
             return [_GARBLED]
         usage = _usage(body["usage"]) if type(body.get("usage")) is dict else None
+        if usage is not None and len(found) == 1 and not self._cumulative:
+            usual = self._increment(found[0], usage, body)
+            if usual:
+                return [usual]
         if type(output.get("choices")) is not list and found and _finish(found[0]):  # one text stands for them all
             found += [{"index": n, "finish_reason": _finish(found[0])} for n in range(1, self._asked)]
         choices = [self._choice(choice, n) for n, choice in enumerate(found)]
@@ -231,6 +238,26 @@ class DashScopeDecoder:
         if not choices or self._open:
             return [_chunk({**chunk, "usage": usage})]
         return [_chunk({**chunk, "usage": usage}), _chunk({**chunk, "choices": [], "usage": usage})]
+
+    def _increment(self, choice: Body, usage: Body, body: Body) -> bytes:
+        """Return the chunk of some text, thought or arguments and nothing else, as nearly all are; else nothing."""
+        index, message = choice.get("index", 0), choice.get("message")
+        if choice.get("finish_reason") != "null" or choice.get("logprobs") or type(message) is not dict:
+            return b""
+        said, thought, calls = map(message.get, ("content", "reasoning_content", "tool_calls"))
+        if type(index) is not int or type(said) is not str or (thought and type(thought) is not str):
+            return b""
+        delta: Body = {"role": "assistant", "content": said}
+        if thought:
+            delta["reasoning_content"] = thought
+        if calls:
+            if type(calls) is not list or type(calls[0]) is not dict or len(calls) > 1 or calls[0].get("id"):
+                return b""
+            delta["tool_calls"] = [_call(0, calls[0])]
+            self._calling.add(index)
+        self._open.add(index)
+        made = {"index": index, "delta": delta, "finish_reason": None}
+        return _chunk({"id": _id(body), **self._head, "choices": [made], "usage": usage})
 
     def _choice(self, choice: Body, n: int) -> Body:
         index, finish = _index(choice, n), _finish(choice)

@@ -22,11 +22,15 @@ from hybridproxy.model.usage import Usage, count_of
 
 _NO_TOKENS: Final = b'{"input_tokens":0,"output_tokens":0,"total_tokens":0}'
 _INCREMENT: Final = (
-    b'id:%d\nevent:result\n:HTTP_STATUS/200\ndata:{"output":{"choices":[{"message":{"role":"assistant","content":%b},'
+    b'id:%d\nevent:result\n:HTTP_STATUS/200\ndata:{"output":{"choices":[{"message":{"role":"assistant",%b},'
     b'"index":%d,"finish_reason":"null"}]},"usage":%b,"request_id":%b}\n\n'
 )
-"""The usual event, which needs not be put together: some text and nothing else, in a message of what is new."""
+"""The usual event, which needs not be put together: a piece of one thing, in a message of what is new."""
 _PLAIN: Final = frozenset({"role", "content"})
+_THOUGHT: Final = _PLAIN | {"reasoning_content"}
+_CALLING: Final = _PLAIN | {"tool_calls"}
+_CALL_KEYS: Final = frozenset({"index", "id", "type", "function"})
+_CALL: Final = b'"content":""%b,"tool_calls":[{"index":%d,"id":"","type":"function","function":{"arguments":%b}}]'
 OFTEN: Final = 1 << 16
 """Bytes of text so far up to which each increment is an event that repeats it. Beyond, an event waits until the text
 has grown by its `SHARE`th part: else the bytes that are sent would grow with the square of the text."""
@@ -36,7 +40,10 @@ SHARE: Final = 256
 class DashScopeVoice:
     """One caller's."""
 
-    __slots__ = ("_call", "_choices", "_cumulative", "_multimodal", "_n", "_plain", "_request_id", "_text", "_usage")
+    __slots__ = (
+        "_call", "_choices", "_cumulative", "_multimodal", "_n", "_plain", "_quoted_id", "_request_id", "_text",
+        "_usage",
+    )  # fmt: skip
 
     def __init__(self, call: Call, request_id: str) -> None:
         """Begin the answer to a call; its events have the request's id."""
@@ -46,6 +53,7 @@ class DashScopeVoice:
         self._plain = not (self._cumulative or self._text or self._multimodal)
         self._call = call.operation
         self._request_id = request_id
+        self._quoted_id = orjson.dumps(request_id)
         self._n = 0
         self._usage = _NO_TOKENS
         self._choices: dict[int, _Choice] = {}
@@ -99,19 +107,21 @@ class DashScopeVoice:
         return self._event(said) if said else b""
 
     def _increment(self, choice: Any) -> bytes:
-        """Return the event of a choice that has some text and nothing else; nothing for others, and for a first."""
+        """Return the event of a choice that has some text, thought or arguments and nothing else.
+
+        Nothing for others, and for a first.
+        """
         if type(choice) is not dict or choice.get("finish_reason") is not None or choice.get("logprobs"):
             return b""
         delta, index = choice.get("delta"), choice.get("index")
         made = self._choices.get(index) if type(index) is int else None
-        if made is None or made.thinks or type(delta) is not dict or not delta.keys() <= _PLAIN:
+        if made is None or type(delta) is not dict:
             return b""
-        content = delta.get("content")
-        if type(content) is not str or not content:
+        message = made.usual(delta)
+        if not message:
             return b""
-        made.clear()
         self._n += 1
-        return _INCREMENT % (self._n, orjson.dumps(content), index, self._usage, orjson.dumps(self._request_id))
+        return _INCREMENT % (self._n, message, index, self._usage, self._quoted_id)
 
     def _said(self, choice: Body) -> Body | None:
         index, delta = choice.get("index", 0), choice.get("delta") or choice.get("message")
@@ -177,10 +187,38 @@ class _Choice:
         self._calls: dict[int, _Tool] = {}
         self._logprobs = bytearray()
 
-    @property
-    def thinks(self) -> bool:
-        """Whether it has said what it thought."""
-        return self._thought is not None
+    def usual(self, delta: Mapping[str, Any]) -> bytes:
+        """Return the message of a delta that goes on with one thing, where each is told by itself; else nothing."""
+        text, keys = delta.get("content"), delta.keys()
+        silent = b"" if self._thought is None else b',"reasoning_content":""'
+        if text:
+            if type(text) is not str or not keys <= _PLAIN:
+                return b""
+            said = b'"content":%b%b' % (orjson.dumps(text), silent)
+        elif keys <= _THOUGHT:
+            thought = delta.get("reasoning_content")
+            if type(thought) is not str or not thought or not silent:
+                return b""
+            said = b'"content":"","reasoning_content":%b' % orjson.dumps(thought)
+        else:
+            piece = self._piece(delta) if keys <= _CALLING else None
+            if piece is None:
+                return b""
+            said = _CALL % (silent, piece[0], orjson.dumps(piece[1]))
+        self.clear()
+        return said
+
+    def _piece(self, delta: Mapping[str, Any]) -> tuple[int, str] | None:
+        """Return index and piece of the arguments of the one call that a delta goes on with."""
+        calls = delta["tool_calls"]
+        call = calls[0] if type(calls) is list and len(calls) == 1 else None
+        if type(call) is not dict or not call.keys() <= _CALL_KEYS or call.get("id"):
+            return None
+        index, function = call.get("index"), call.get("function")
+        arguments = function.get("arguments") if type(function) is dict and len(function) == 1 else None
+        if type(index) is not int or index not in self._calls or type(arguments) is not str:
+            return None
+        return index, arguments
 
     def clear(self) -> None:
         """Forget what was said, but not which tools are being called."""

@@ -170,10 +170,7 @@ class ResponsesVoice:
     def _called(self, given: dict[str, Any]) -> bytes:
         index, function = given.get("index", 0), given.get("function")
         function = function if type(function) is dict else {}
-        id_, name, arguments = (
-            found if type(found) is str else ""
-            for found in (given.get("id"), function.get("name"), function.get("arguments"))
-        )
+        id_, name, arguments = _text(given.get("id")), _text(function.get("name")), _text(function.get("arguments"))
         call = self._calls.get(index) if type(index) is int else None
         # a second call under the index of the first: Gemini's layer numbers none of them
         if call is not None and not (id_ and name and id_ != call.given_id):
@@ -194,3 +191,7 @@ class ResponsesVoice:
         names = self._names
         assert names is not None  # noqa: S101 - it was begun
         return names.item(prefix, len(self._items))
+
+
+def _text(given: Any) -> str:
+    return given if type(given) is str else ""

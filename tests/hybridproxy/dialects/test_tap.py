@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridproxy.dialects.tap import MAX_INDEX, Answer, Event, StreamTap, read_answer, without_usage
@@ -300,6 +300,37 @@ def test_what_a_tool_is_called_with_is_output_that_somebody_charges_for(
     answer = read_answer(CHAT, {"choices": [{"message": delta}]})
     assert answer is not None
     assert answer.seen == Seen(text=text, wide=wide)
+
+
+PIECES = st.none() | st.sampled_from(["", "a", "é你"])
+CALLED = st.fixed_dictionaries({}, optional={"name": PIECES, "arguments": PIECES})
+CALLS = st.lists(
+    st.fixed_dictionaries({"index": st.integers(0, 1)}, optional={"function": CALLED | st.just(7)}), max_size=2
+)
+DELTAS = st.fixed_dictionaries(
+    {},
+    optional={"role": PIECES, "content": PIECES, "reasoning_content": PIECES, "refusal": PIECES, "tool_calls": CALLS},
+)
+
+
+MORE: dict[str, Any] = {"tool_calls": [{"index": 0, "function": {"arguments": "é"}}]}
+TWO: dict[str, Any] = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "a"}}]}
+
+
+@given(st.lists(st.tuples(DELTAS, st.sampled_from([None, {"prompt_tokens": 3}])), max_size=5), st.booleans())
+@example([(MORE, None), (TWO, None), ({"reasoning_content": "é"}, {"prompt_tokens": 3}), (MORE, None)], True)
+@example([({"tool_calls": [{"function": {"name": "f"}}]}, None), ({"tool_calls": []}, None)], True)
+def test_what_is_usual_is_read_as_everything_else_is(chunks: list[tuple[Any, Any]], keep: bool) -> None:
+    """The short way, which nearly all chunks go, counts as the long one does."""
+    short, long = StreamTap(keep=keep), StreamTap(keep=keep)
+    for tap in (short, long):
+        tap.read(event(choice(role="assistant")))
+    for delta, usage in chunks:
+        body = {**choice(**delta), "usage": usage}
+        assert short.read(event(body)) is long._read_body(body)
+    for name in ("events", "text", "called", "wide", "thought", "said", "reported", "unreported"):
+        assert getattr(short, name) == getattr(long, name)
+    assert not keep or short.plain == long.plain
 
 
 def test_what_the_caller_has_is_kept_where_the_stream_may_have_to_go_on() -> None:

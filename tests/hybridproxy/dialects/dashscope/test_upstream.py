@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridproxy.dialects.dashscope.request import MULTIMODAL, TEXT, decode
@@ -396,3 +396,31 @@ def test_any_split_gives_the_same_chunks(cuts: list[int]) -> None:
     assert splitter.rest == b""
     assert events == Splitter(whole=True).feed(STREAM)
     assert len(events) == 5
+
+
+PIECES = st.sampled_from([None, "", "a", "é你", 7])
+CALLED = st.fixed_dictionaries({}, optional={"name": PIECES, "arguments": PIECES})
+CALLS = st.none() | st.lists(
+    st.fixed_dictionaries({}, optional={"index": st.sampled_from([0, 1, "x"]), "id": PIECES, "function": CALLED})
+    | st.none(),
+    max_size=2,
+)
+MESSAGES = st.fixed_dictionaries(
+    {}, optional={"content": PIECES | st.just([{"text": "b"}]), "reasoning_content": PIECES, "tool_calls": CALLS}
+)
+
+
+CALL: dict[str, Any] = {"index": 0, "id": "", "function": {"arguments": "é"}}
+
+
+@given(st.lists(st.tuples(MESSAGES, st.sampled_from(["null", "null", "stop", None])), max_size=5))
+@example([({"content": "", "tool_calls": [CALL]}, "null"), ({"content": "", "tool_calls": [CALL] * 2}, "null")])
+@example([({"content": "", "reasoning_content": "a"}, "null"), ({"content": "", "reasoning_content": 7}, "null")])
+def test_what_is_usual_is_read_as_everything_else_is(pieces: list[tuple[Any, Any]]) -> None:
+    """The short way, which nearly all events go, says what the long one does."""
+    events = [event(said({"index": 0, "message": message, "finish_reason": finish})) for message, finish in pieces]
+    short, long = DashScopeDecoder(READING), DashScopeDecoder(READING)
+    with pytest.MonkeyPatch.context() as patch:
+        heard = [list(short.feed(one)) for one in events]
+        patch.setattr(DashScopeDecoder, "_increment", lambda *_: b"")
+        assert heard == [list(long.feed(one)) for one in events]

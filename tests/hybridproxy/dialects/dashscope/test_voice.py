@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridproxy.dialects.dashscope import voice as dashscope_voice
@@ -469,3 +469,38 @@ def test_an_answer_that_came_whole_is_heard() -> None:
     whole = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}
     found = heard(voice(incremental_output=True), b"data: " + orjson.dumps(whole) + b"\n\n")
     assert "".join(body["output"]["text"] for body in found) == "hi"
+
+
+PIECES = st.sampled_from([None, "", "a", "é你", 7])
+CALLED = st.fixed_dictionaries({}, optional={"name": PIECES, "arguments": PIECES | st.just('{"a":1}')})
+CALLS = st.none() | st.lists(
+    st.none()
+    | st.fixed_dictionaries(
+        {}, optional={"index": st.sampled_from([0, 0, 1, "x"]), "id": PIECES, "type": PIECES, "function": CALLED}
+    ),
+    max_size=2,
+)
+DELTAS = st.one_of(
+    st.fixed_dictionaries({"content": PIECES}, optional={"refusal": PIECES}),
+    st.fixed_dictionaries({"reasoning_content": PIECES}, optional={"content": PIECES}),
+    st.fixed_dictionaries({"tool_calls": CALLS}, optional={"content": PIECES, "role": st.just("assistant")}),
+)
+
+
+CALL: dict[str, Any] = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
+MORE: dict[str, Any] = {"index": 0, "function": {"arguments": "é"}}
+
+
+@given(st.lists(st.tuples(DELTAS, st.sampled_from([None, None, None, "stop"])), max_size=8))
+@example([({"reasoning_content": "a"}, None), ({"reasoning_content": "b"}, None), ({"content": "c"}, None)])
+@example([({"tool_calls": [one]}, None) for one in (CALL, MORE, {**MORE, "id": "d"}, {**MORE, "index": 1}, MORE, None)])
+@example([({"tool_calls": [CALL]}, None), ({"tool_calls": [MORE, MORE]}, None), ({"tool_calls": [MORE], "x": 1}, None)])
+def test_what_is_usual_is_said_as_everything_else_is(pieces: list[tuple[Any, Any]]) -> None:
+    """The short way, which nearly all chunks go, says the same bytes as the long one."""
+    short, long = (voice(result_format="message", incremental_output=True) for _ in range(2))
+    long._plain = False
+    for delta, finish in pieces:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        chunk = b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+        assert short.feed(chunk) == long.feed(chunk)
+    assert short.end() == long.end()
