@@ -11,12 +11,13 @@ import itertools
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.acceptance.breakers import turns
 from tests.acceptance.installation import SPOKEN, Installation, installed
 from tests.acceptance.load import Load
-from tests.acceptance.processes import GUARD
+from tests.acceptance.processes import GUARD, until
 from tests.acceptance.report import Report, bad, clusters, nothing_lost, overtaken, p99, percentile, why
 from tests.support.redis_servers import RedisServer
 from tests.support.relay import BLACK_HOLE, Faults, Relay
@@ -187,6 +188,12 @@ async def _up(run: Installation, *, up: bool = True, seconds: float = GUARD) -> 
                 await asyncio.sleep(0.05)
 
 
+def _tried(relays: Sequence[Relay], since: float, least: int) -> bool:
+    """Return whether so many attempts to connect have been made by each since a time."""
+    return all(sum(at > since for at in relay.accepts) >= least for relay in relays)
+
+
+FEWEST = 3
 PHASES = {
     "300 ms": Faults.both(delay=0.15),
     "5 s": Faults.both(delay=2.5),
@@ -216,6 +223,8 @@ async def unreachable(folder: Path, *, calm: bool, rate: float, quiet: float, se
                     for relay in relays:
                         relay.faults = faults
                     await asyncio.sleep(seconds)
+                    if faults is BLACK_HOLE:  # on a machine that stands still few attempts are made
+                        await until(partial(_tried, relays, gone, FEWEST), "attempts to connect")
                     there = load.now()
                     for relay in relays:
                         relay.faults = Faults()

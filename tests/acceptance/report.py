@@ -87,8 +87,11 @@ def bad(calls: Iterable[Call]) -> list[Call]:
 
 
 def why(calls: Iterable[Call]) -> str:
-    """Return what became of calls: how many of each kind."""
-    kinds = Counter(" ".join(filter(None, (call.outcome.value, call.code))) for call in calls)
+    """Return what became of calls: how many of each kind, with the beginning of a text that was not expected."""
+    kinds: Counter[str] = Counter()
+    for call in calls:
+        text = call.text[:80] if call.outcome is Outcome.ANSWERED else ""
+        kinds[" ".join(filter(None, (call.outcome.value, call.code, text)))] += 1
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
 
 
