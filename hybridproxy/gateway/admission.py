@@ -69,6 +69,17 @@ class Admission:
         self._covering: Covering | None = None
         self._reserved: Reservation | None = None
 
+    def full(self) -> Reply | None:
+        """Return what the caller gets where its tenant's places or requests are used up; nothing is taken."""
+        if self._mine is None:
+            return None
+        excess = self._quotas.full(self._mine)
+        if excess is None:
+            return None
+        reply = self._refused(excess)
+        reply.headers |= self.headers()
+        return reply
+
     def enter(self) -> Reply | None:
         """Take a place among the tenant's calls, before the body is read; or return what the caller gets instead."""
         if self._mine is None:

@@ -49,6 +49,7 @@ from hybridproxy.model.caller import Caller
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.facts import CallFacts, Seam
 from hybridproxy.model.fault import FACTS, Fault, FaultKind
+from hybridproxy.model.limits import NO_LIMITS
 from hybridproxy.model.plan import Candidate, Plan, Refusal
 from hybridproxy.model.plane import Plane
 from hybridproxy.model.price import dollars
@@ -236,6 +237,16 @@ class Gateway:
             self.in_flight -= 1
             self._tell(arrival, record)
         return reply
+
+    def own_limit(self, dialect: Dialect, key: str | None) -> Reply | None:
+        """Return the answer to a call whose tenant has used up its places or requests; None: no such limit stops it.
+
+        For a worker that is about to refuse calls for its own sake: whose fault it is, is told first. Leaves no record.
+        """
+        tenant = self.running.tenant(key)
+        if tenant is None or tenant.limits is NO_LIMITS:
+            return None
+        return Admission(self._parts.quotas, tenant, dialect).full()
 
     async def _serve(self, arrival: Arrival, client: Client, record: Record) -> Reply | None:
         running = self.running

@@ -103,6 +103,10 @@ class Pressure:
         self._near.close()
         self._far.close()
 
+    def may_refuse(self) -> bool:
+        """Return whether the call that just came may be refused."""
+        return self.engaged or self._calls() >= self.most
+
     def refuses(self, *, seen: bool = False) -> Shed | None:
         """Return why the call that just came is refused; None: it is let in.
 

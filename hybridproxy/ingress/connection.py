@@ -12,6 +12,7 @@ of this file is a test over real sockets.
 import asyncio
 import select
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -48,11 +49,13 @@ class Seen:
     Attributes:
         dialect: how its caller speaks.
         keep: the caller goes on with the connection.
+        key: the key it shows, where that is told in the usual way.
 
     """
 
     dialect: Dialect
     keep: bool
+    key: str | None = field(default=None, repr=False)
 
 
 Handler = Callable[["Request"], Awaitable[None]]

@@ -23,6 +23,7 @@ from hybridproxy.resilience.shedding import Shed
 _PATHS: Final[Mapping[bytes, Dialect]] = {
     path.encode(): row.dialect for row in TRANSLATORS.values() for path in row.paths
 }
+_KEYS: Final = (b"\r\nauthorization: bearer ", b"\r\nx-api-key: ")
 _LENGTH: Final = re.compile(rb"\ncontent-length: ?([0-9]{1,8})\r\n(?![ \t])")
 
 
@@ -51,7 +52,18 @@ def plain_call(data: bytes) -> Seen | None:
         or b"transfer-encoding" in said
     ):
         return None
-    return Seen(dialect, keep=b"\nconnection:" not in said or b"\nconnection: keep-alive\r\n" in said)
+    keep = b"\nconnection:" not in said or b"\nconnection: keep-alive\r\n" in said
+    return Seen(dialect, keep, _key(data, said))
+
+
+def _key(data: bytes, said: bytes) -> str | None:
+    """Return the key in a head, `said` with small letters. Whatever it is, nothing is served for it here."""
+    for name in _KEYS:
+        at = said.find(name)
+        if at >= 0:
+            begin = at + len(name)
+            return data[begin : data.find(b"\r", begin)].strip().decode("latin-1")
+    return None
 
 
 SPREAD: Final = 4
@@ -61,12 +73,26 @@ _NOBODY: Final = {"x-hybridproxy-backend": "none", "x-hybridproxy-region": "none
 
 
 class Refusals:
-    """Refuses calls on account of this worker's load; the gate of `connection`."""
+    """Refuses calls on account of this worker's load; the gate of `connection`.
 
-    def __init__(self, pressure: Pressure, new_id: Callable[[], str]) -> None:
-        """Refuse what `pressure` does; `new_id` names calls."""
+    While it may refuse one at all, a tenant's own limit is told first: what it has used up is no other's fault, and its
+    calls take no place among those that are let in.
+    """
+
+    def __init__(
+        self, pressure: Pressure, new_id: Callable[[], str], own_limit: Callable[[Dialect, str | None], Reply | None]
+    ) -> None:
+        """Refuse what `pressure` does; `new_id` names calls.
+
+        Args:
+            pressure: tells which calls are refused for this worker's sake.
+            new_id: names calls.
+            own_limit: returns the answer to a call that its tenant's own limit refuses, by its dialect and key.
+
+        """
         self._pressure = pressure
         self._new_id = new_id
+        self._own_limit = own_limit
         self._turn = 0
         self._made: dict[tuple[Dialect, Shed, int, str], bytes] = {}
         self._second = 0
@@ -83,6 +109,9 @@ class Refusals:
 
     def answer(self, seen: Seen) -> bytes | None:
         """Return the whole answer to a call that is refused; None: it is let in."""
+        own = self._own_limit(seen.dialect, seen.key)
+        if own is not None:
+            return _whole(self._completed(own, seen.dialect, self._new_id()))
         reason = self._pressure.refuses()
         if reason is None:
             return None
@@ -95,13 +124,14 @@ class Refusals:
         key = (seen.dialect, reason, self._wait(), place)
         made = self._made.get(key)
         if made is None:
-            reply = self._reply(*key)
-            begin = head(reply.status, reply.headers, close=False)
-            made = self._made[key] = b"%bcontent-length: %d\r\n\r\n%b" % (begin, len(reply.body), reply.body)
+            made = self._made[key] = _whole(self._reply(*key))
         return made.replace(place.encode(), request_id.encode())
 
-    def reply(self, dialect: Dialect, *, seen: bool) -> Reply | None:
+    def reply(self, dialect: Dialect, key: str | None, *, seen: bool) -> Reply | None:
         """Return the answer to a call whose head was parsed; None: it is let in. `seen`: it was once already."""
+        own = self._own_limit(dialect, key) if self._pressure.may_refuse() else None
+        if own is not None:
+            return self._completed(own, dialect, self._new_id())
         reason = self._pressure.refuses(seen=seen)
         return None if reason is None else self._reply(dialect, reason, self._wait(), self._new_id())
 
@@ -109,9 +139,17 @@ class Refusals:
         self._turn = turn = (self._turn + 1) % SPREAD
         return 1 + turn
 
+    def _reply(self, dialect: Dialect, reason: Shed, wait: int, request_id: str) -> Reply:
+        return self._completed(shed_reply(reason, wait), dialect, request_id)
+
     @staticmethod
-    def _reply(dialect: Dialect, reason: Shed, wait: int, request_id: str) -> Reply:
-        reply = shed_reply(reason, wait)
+    def _completed(reply: Reply, dialect: Dialect, request_id: str) -> Reply:
+        """Return a refusal in its caller's words, with the headers that every answer to a call has."""
         reply.said_in(dialect, request_id)
         reply.headers |= {"content-type": "application/json", **naming(dialect, request_id), **_NOBODY}
         return reply
+
+
+def _whole(reply: Reply) -> bytes:
+    begin = head(reply.status, reply.headers, close=False)
+    return b"%bcontent-length: %d\r\n\r\n%b" % (begin, len(reply.body), reply.body)

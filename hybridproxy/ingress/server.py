@@ -60,7 +60,7 @@ class Ingress:
         self._ready = ready
         self._prefix = "req_" + secrets.token_hex(8)
         self._count = itertools.count()
-        self._refusals = Refusals(pressure, self._new_id)
+        self._refusals = Refusals(pressure, self._new_id, gateway.own_limit)
 
     def server(self) -> Server:
         """Return the server to give connections to."""
@@ -76,11 +76,12 @@ class Ingress:
             reply = error_reply(400, wrong, type_="invalid_request_error", code="bad_request")
             reply.close = True
         elif called is not None and request.method == "POST":
-            refused = self._refusals.reply(dialect, seen=request.let_in)
+            key = presented_key(request)
+            refused = self._refusals.reply(dialect, key, seen=request.let_in)
             if refused is not None:
                 request.reply(refused.status, refused.headers, refused.body)
                 return
-            answer = await self._gateway.serve(self._arrival(request, *called), request)
+            answer = await self._gateway.serve(self._arrival(request, key, *called), request)
             if answer is None:
                 return
             if request.begun:
@@ -97,7 +98,9 @@ class Ingress:
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._count):08x}"
 
-    def _arrival(self, request: Request, row: Translator, operation: Operation, variant: str) -> Arrival:
+    def _arrival(
+        self, request: Request, key: str | None, row: Translator, operation: Operation, variant: str
+    ) -> Arrival:
         listen = self._gateway.running.settings.listen
         asking = _PLAIN.get(operation) if row is OPENAI else None
         if asking is None:
@@ -108,7 +111,7 @@ class Ingress:
             dialect=row.dialect,
             asking=asking,
             request_id=self._new_id(),
-            key=presented_key(request),
+            key=key,
             peer=request.peer,
             forwarded=values(request, listen.forwarded_header),
             explain=request.headers.get(EXPLAIN) == "1",

@@ -300,22 +300,28 @@ class Quotas:
             mine.limits = limits
         return mine
 
+    def full(self, mine: Counted, at: Moment | None = None) -> Excess | None:
+        """Return why a tenant may not call now, whatever its call is about: its places or its requests are used up."""
+        at = self.moment() if at is None else at
+        mine.seen = at.now
+        for meter in mine.entry:
+            if meter is not None and (excess := self._lacks(meter, at, 1)) is not None:
+                return excess
+        return None
+
     def enter(self, mine: Counted) -> Excess | None:
         """Take a place for a call of a tenant, before its body is read; it is given back with `leave`.
 
         A tenant whose requests are used up is refused here already: nothing of its call need be read.
         """
-        places, requests = mine.entry
         at = self.moment()
-        mine.seen = at.now
-        if places is not None and (excess := self._lacks(places, at, 1)) is not None:
-            return excess
-        if requests is not None and (excess := self._lacks(requests, at, 1)) is not None:
-            return excess
-        if places is not None:
-            places.asked(at, 1)
-        mine.places.take(at, 1)
-        return None
+        excess = self.full(mine, at)
+        if excess is None:
+            places, _ = mine.entry
+            if places is not None:
+                places.asked(at, 1)
+            mine.places.take(at, 1)
+        return excess
 
     def leave(self, mine: Counted) -> None:
         """Give a place back that `enter` gave."""

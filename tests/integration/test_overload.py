@@ -15,7 +15,7 @@ from hybridproxy.resilience.shedding import Shed, Shedding
 from tests.support.inside import change
 from tests.support.raw_server import CHUNKED, Peer, RawServer, chunk
 from tests.support.raw_upstream import delta, scripted
-from tests.support.stack import SHOP, TORONTO, Stack, chat, running
+from tests.support.stack import BANK, SHOP, TORONTO, Stack, chat, running
 
 TEXT = "one two three four five six"
 Chunks = openai.AsyncStream[ChatCompletionChunk]
@@ -97,6 +97,31 @@ async def test_the_dialect_of_anthropic_has_a_status_of_its_own(stack: Stack) ->
         },
         "request_id": refused.value.response.headers["request-id"],
     }
+
+
+async def test_whose_own_limit_is_used_up_is_told_so_by_a_full_worker(tmp_path: Path) -> None:
+    """Its fault is its own, in the headers too; the bank's call, which is in no limit's way, finds the worker full."""
+    async with running(tmp_path, limits=", limits: {rpm: 100, streams: 1}") as stack:
+        stack.sim("together").behave({"text": TEXT})
+        pressure = stack.worker.pressure
+        async with unfinished(stack, 1) as ((stream,), go_on):
+            pressure._timer.cancel()  # type: ignore[union-attr]  # the test says how late the loop is
+            pressure.engaged, pressure.state, pressure._room = True, Shedding(rate=20.0), 1.0
+            for body in ({"json": chat()}, {"data": b'{"model": ' + b" " * 300_000}):  # the other's is half on its way
+                async with stack.post(**body) as answer:
+                    assert (answer.status, (await answer.json())["error"]["code"]) == (429, "rate_limit_exceeded")
+                    assert "1 calls at a time" in (await answer.json())["error"]["message"]
+                    assert int(answer.headers["retry-after"]) >= 1
+                    assert answer.headers["x-ratelimit-limit-requests"] == "100"
+                    assert answer.headers["x-hybridproxy-attempts"] == "0"
+            assert pressure._room == 1.0  # others are let in as if it had not called
+            async with stack.post(key=BANK, json=chat()) as answer:
+                assert answer.status == 200
+            async with stack.post(key=BANK, json=chat()) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (503, "overloaded")
+            go_on()
+            assert [part async for part in stream]
+        assert pressure.refused[Shed.LAG] == 1
 
 
 async def test_a_late_worker_refuses_before_it_reads_and_answers_for_its_health(stack: Stack) -> None:

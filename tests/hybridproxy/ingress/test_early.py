@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from hybridproxy.gateway.memory import Memory
 from hybridproxy.gateway.pressure import Pressure
+from hybridproxy.gateway.reply import Reply, error_reply
 from hybridproxy.ingress.connection import Seen
 from hybridproxy.ingress.early import SPREAD, Refusals, plain_call
 from hybridproxy.model.dialect import Dialect
@@ -101,7 +103,12 @@ def test_whatever_is_in_it_its_end_is_that_of_the_bytes(junk: bytes, at: int, li
         assert b"chunked" not in head.lower()
 
 
-async def refusing(reason: Shed) -> Refusals:
+def nobody(_dialect: Dialect, _key: str | None) -> Reply | None:
+    """No tenant's limit is used up."""
+    return None
+
+
+async def refusing(reason: Shed, own_limit: Callable[[Dialect, str | None], Reply | None] = nobody) -> Refusals:
     """Refusals of a worker that refuses everything for one reason."""
     numbers = iter(range(10**6))
     states = {Shed.MEMORY: Shedding(memory=True), Shed.LAG: Shedding(rate=1.0), Shed.CALLS: Shedding()}
@@ -111,7 +118,7 @@ async def refusing(reason: Shed) -> Refusals:
     )  # fmt: skip
     pressure.close()
     pressure.engaged, pressure.state = True, states[reason]
-    return Refusals(pressure, lambda: f"req_{next(numbers):016x}")
+    return Refusals(pressure, lambda: f"req_{next(numbers):016x}", own_limit)
 
 
 @pytest.mark.parametrize("reason", Shed)
@@ -145,10 +152,59 @@ async def test_a_refusal_is_an_answer_of_the_callers_dialect(
     assert (said if inside is None else said[inside])[name] == word
     if dialect in {Dialect.ANTHROPIC, Dialect.DASHSCOPE}:
         assert said["request_id"] == headers["x-request-id"]
-    reply = refusals.reply(dialect, seen=False)
+    reply = refusals.reply(dialect, None, seen=False)
     assert reply is not None
     assert reply.status == status
     assert reply.headers.keys() == headers.keys() - {"server", "date", "content-length"}
+
+
+@pytest.mark.parametrize("reason", Shed)
+@pytest.mark.parametrize(
+    ("dialect", "kind"),
+    [(Dialect.OPENAI, b'"code":"rate_limit_exceeded"'), (Dialect.ANTHROPIC, b'"type":"rate_limit_error"'),
+     (Dialect.DASHSCOPE, b'"code":"Throttling.RateQuota"')],
+)  # fmt: skip
+async def test_a_tenants_own_limit_is_told_before_the_workers(reason: Shed, dialect: Dialect, kind: bytes) -> None:
+    """It is the tenant's fault; other tenants get to know that the worker is full. Nothing of its rate is used up."""
+
+    def own_limit(_: Dialect, key: str | None) -> Reply | None:
+        if key != "hp_noisy":
+            return None
+        return error_reply(429, "too many", type_="requests", code="rate_limit_exceeded", headers={"retry-after": "7"})
+
+    refusals = await refusing(reason, own_limit)
+    data = refusals.answer(Seen(dialect, keep=True, key="hp_noisy"))
+    assert data is not None
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after: 7" in head
+    assert b"content-length: %d" % len(body) in head
+    assert kind in body
+    reply = refusals.reply(dialect, "hp_noisy", seen=False)
+    assert reply is not None
+    assert (reply.status, reply.headers["x-request-id"]) == (429, "req_0000000000000001")
+    assert sum(refusals._pressure.refused.values()) == 0
+    other = refusals.reply(dialect, "hp_quiet", seen=False)
+    assert other is not None
+    assert other.status in {503, 529}
+
+
+@pytest.mark.parametrize(
+    ("lines", "key"),
+    [
+        (b"Authorization: Bearer hp_Abc\r\n", "hp_Abc"),
+        (b"authorization: BEARER  hp_Abc \r\n", "hp_Abc"),
+        (b"X-Api-Key: hp_Abc\r\n", "hp_Abc"),
+        (b"authorization: Basic hp_Abc\r\n", None),
+        (b"x-authorization: bearer hp_Abc\r\n", None),
+        (b"x-api-key: \xe9\r\n", "\xe9"),
+    ],
+)
+def test_the_key_of_a_plain_call(lines: bytes, key: str | None) -> None:
+    """It is read to tell whose limit is used up, and for nothing else."""
+    seen = plain_call(call(HOST + lines))
+    assert seen is not None
+    assert seen.key == key
 
 
 async def test_callers_are_not_told_to_come_again_all_at_once() -> None:
