@@ -38,6 +38,8 @@ HARMLESS = {
     "hybridproxy.dialects.translator.Translator.headers": "names of headers",
     "hybridproxy.providers.provider.Provider.reasoning": "the name of a field",
     "hybridproxy.dialects.responses.said.Kind.text": "the name of a field",
+    "hybridproxy.providers.lists.Lists.headers": "the same for every call",
+    "hybridproxy.providers.provider.Provider.messages": "names of fields",
     "hybridproxy.providers.provider.Wire.headers": "the same for every call",
     "hybridproxy.residency.verify.Part.key": "a public key",
     "hybridproxy.residency.verify._Chain.key": "the same",
