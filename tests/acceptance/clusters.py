@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 
 from tests.acceptance.calls import Ask
-from tests.acceptance.installation import KEYS, Installation, Json, installed
+from tests.acceptance.installation import KEYS, TEXT, Installation, Json, installed
 from tests.acceptance.load import Load
 from tests.acceptance.processes import until
 from tests.acceptance.report import Report, bad, nothing_lost, why
@@ -98,7 +98,7 @@ async def conversations(folder: Path, *, calm: bool, rate: float, before: float,
 
     async with (
         installed(folder, calm=calm, replicas=2, providers=ENGINES, change=partial(clustered, calm=calm)) as run,
-        Load(run.urls, ask, rate, SPOKEN) as load,
+        Load(run.urls, ask, rate, (*SPOKEN, TEXT)) as load,  # the first ones may come before the engines are told
     ):
         settings = {"first_token_ms": 150, "pace_ms": 10}
         await asyncio.gather(*(engine.behave(**settings) for engine in run.upstreams.values()))

@@ -130,8 +130,11 @@ class SentinelGroup:
         """Let the sentinels change the master while all is well; return the new one, writable."""
         self.settle()
         before = self.master()
-        until(lambda: self.sentinels[0].obeys("SENTINEL", "FAILOVER", self.name), "the order to fail over")
-        return self.wait(but=before)
+        for _ in range(10):  # a change whose new master stands still for two seconds is given up
+            until(lambda: self.sentinels[0].obeys("SENTINEL", "FAILOVER", self.name), "the order to fail over")
+            with contextlib.suppress(TimeoutError):
+                return self.wait(but=before, seconds=12)
+        raise TimeoutError("the sentinels do not change the master")
 
     def kill_master(self) -> RedisServer:
         """Kill the master and wait for the next; return it, writable."""
