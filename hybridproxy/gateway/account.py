@@ -21,7 +21,7 @@ from hybridproxy.model.bill import Bill, cost_of
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.fault import Fault, FaultKind
 from hybridproxy.model.load import EndpointKey
-from hybridproxy.model.plan import Target
+from hybridproxy.model.plan import Plan, Target
 from hybridproxy.model.price import Price
 from hybridproxy.model.usage import Usage
 from hybridproxy.model.value import value
@@ -145,7 +145,7 @@ class Account(Generic[B]):
         allowance: Allowance,
         execution: Execution,
         parts: Parts,
-        family: str,
+        plan: Plan[B],
     ) -> None:
         """Open the account of a call.
 
@@ -156,13 +156,13 @@ class Account(Generic[B]):
             allowance: the tenant's, hears of what was paid for nothing.
             execution: knows which attempts may have been paid for nothing.
             parts: the shell's; the ledger among them takes the records.
-            family: of the model.
+            plan: has what its targets cost, and the model's family.
 
         """
         self.made: dict[int, Made[B]] = {}
         self.bills: list[tuple[str, Bill]] = []
         self.prompt = terms.prompt
-        self._asks = asks_to_keep(call.body)
+        self._asks = any(target.price.tells_asking for target in plan.targets) and asks_to_keep(call.body)
         self._counts = call.operation is Operation.COUNT  # which nobody charges for
         self._answer = answer_tokens(call)
         self._unseen = 0 if call.stream else answer_tokens_at_most(call) or MAX_ANSWER
@@ -171,7 +171,7 @@ class Account(Generic[B]):
         self._terms = terms
         self._allowance = allowance
         self._execution = execution
-        self._family = FAMILIES[family]
+        self._family = FAMILIES[plan.family]
         self._now = asyncio.get_running_loop().time
         self._wall = parts.wall
 

@@ -148,7 +148,7 @@ class Driver(Generic[B]):
         self._terms = terms
         self._client = ask.client
         self._loop = asyncio.get_running_loop()
-        self.account: Account[B] = Account(call, ask, terms, allowance, self.execution, parts, plan.family)
+        self.account: Account[B] = Account(call, ask, terms, allowance, self.execution, parts, plan)
         self._events: list[Event | Ready] = []
         self._made: dict[int, Made[B]] = self.account.made
         self._claims: dict[int, tuple[HealthKey, int]] = {}

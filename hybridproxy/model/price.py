@@ -54,6 +54,11 @@ class Price:
             found = price
         return found
 
+    @property
+    def tells_asking(self) -> bool:
+        """Whether input from a cache costs something else where the call asks for that itself."""
+        return self.asked is not None or any(dearer.asked is not None for _, dearer in self.tiers)
+
     def asking(self) -> "Price":
         """Return the price of a call that asks for its prompt to be kept."""
         return _asking(self)

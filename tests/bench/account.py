@@ -23,7 +23,9 @@ from hybridproxy.metering.records import NoLedger, Outcome, called
 from hybridproxy.model.call import Operation
 from hybridproxy.model.dialect import Dialect
 from hybridproxy.model.facts import CallFacts
+from hybridproxy.model.plan import Plan
 from hybridproxy.model.price import price
+from hybridproxy.model.snapshot import DEFAULT_HANDLING
 from hybridproxy.model.usage import NOTHING_SEEN, Usage
 from hybridproxy.resilience.budget import Allowances
 from hybridproxy.resilience.events import Mode
@@ -40,6 +42,7 @@ async def main(folder):
     ledger.start()
     call, rng, allowances, terms = make.call(), random.Random(1), Allowances(), Terms(stream=True, prompt=100)
     target = replace(make.target(), price=price(0.2, 0.6))
+    plan = Plan((target,), (), DEFAULT_HANDLING, family="qwen3")
     exchange = SimpleNamespace(repeated=False, billed=True)
     attempt = SimpleNamespace(exchange=exchange, usage=Usage(100, 50), seen=NOTHING_SEEN, refused=False)
 
@@ -48,7 +51,7 @@ async def main(folder):
         allowance, now, bills = allowances.of("shop", time.monotonic()), time.monotonic(), ()
         execution = Execution((target,), terms, allowance, rng)
         if parts is not None:
-            account = Account(call, whose, terms, allowance, execution, parts, "qwen3")
+            account = Account(call, whose, terms, allowance, execution, parts, plan)
             account.begin(0, Made(target, Mode.FRESH, now, None, attempt, None))
             account.end(0, Outcome.ANSWERED)
             account.settle(attempt, attempt.usage, joined=False)

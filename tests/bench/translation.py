@@ -2,9 +2,9 @@
 
     python -m tests.bench.translation
 
-One line a way, for pieces of text, of thought and of a tool's arguments; the budget is 15 µs. Each chunk is a block of its own, as a model that writes slowly sends it, and goes
-through the whole relay: cut into events, decoded, read, said. Minimum of seven rounds: other work on the machine only
-ever makes a round longer. The kernel's share of a chunk is not in it, being the same for all. What repeats the text so
+One line a way, for pieces of text, of thought and of a tool's arguments; the budget is 15 µs. Each chunk is a block of
+its own, as a model that writes slowly sends it, and goes through the whole relay: cut into events, decoded, read, said.
+Minimum of seven rounds: other work on the machine only ever makes a round longer. The kernel's share of a chunk is not in it, being the same for all. What repeats the text so
 far with each event (DashScope without increments) costs more the longer the text, by its nature.
 """
 

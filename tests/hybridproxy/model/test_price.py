@@ -28,6 +28,9 @@ def test_what_a_call_asked_to_keep_has_a_price_of_its_own_when_it_is_read() -> N
     listed = price(1.0, 2.0, cached=0.2, written=1.25, tiers=tiers, asked=0.1)
     found, large = Usage(1000, 0, cached=900, written=100), Usage(2000, 0, cached=1000)
     assert listed.of(found) == 900 * 200 + 100 * 1250
+    assert listed.tells_asking
+    assert not price(1.0, 2.0, cached=0.2).tells_asking
+    assert price(1.0, 2.0, tiers=((9, price(2.0, 3.0, asked=0.1)),)).tells_asking
     assert listed.asking().of(found) == 900 * 100 + 100 * 1250
     assert (listed.of(large), listed.asking().of(large)) == (1000 * 2400, 1000 * 2200)
     assert price(1.0, 2.0, cached=0.2).asking().of(found) == price(1.0, 2.0, cached=0.2).of(found)
