@@ -15,6 +15,7 @@ from hybridproxy.dialects.sse import Splitter, fields_of
 from hybridproxy.dialects.translator import Problem
 from hybridproxy.model.call import Call, Operation
 from hybridproxy.model.dialect import Dialect
+from tests.support.deltas import CALLS_THAT_CHANGE, SEVERAL_AT_ONCE, STREAMS, THOUGHT_THEN_TEXT, Pieces
 
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 5, "model": "qwen-up"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 2}}
@@ -317,31 +318,11 @@ def test_nothing_is_lost_and_nothing_interleaves(pieces: list[tuple[int, str, st
     assert {name: whole[name].startswith(text) for name, text in found.items()} == dict.fromkeys(whole, True)
 
 
-PIECES = st.sampled_from([None, "", "a", "é你", 7])
-CALLED = st.fixed_dictionaries({}, optional={"name": PIECES, "arguments": PIECES | st.just('{"a":1}')})
-CALLS = st.none() | st.lists(
-    st.none()
-    | st.fixed_dictionaries(
-        {}, optional={"index": st.sampled_from([0, 0, 1, "x"]), "id": PIECES, "type": PIECES, "function": CALLED}
-    ),
-    max_size=2,
-)
-DELTAS = st.one_of(
-    st.fixed_dictionaries({"content": PIECES}, optional={"refusal": PIECES}),
-    st.fixed_dictionaries({"reasoning_content": PIECES}, optional={"content": PIECES}),
-    st.fixed_dictionaries({"tool_calls": CALLS}, optional={"content": PIECES, "role": st.just("assistant")}),
-)
-
-
-CALL: dict[str, Any] = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
-MORE: dict[str, Any] = {"index": 0, "function": {"arguments": "é"}}
-
-
-@given(st.lists(st.tuples(DELTAS, st.sampled_from([None, None, None, "stop"])), max_size=8))
-@example([({"reasoning_content": "a"}, None), ({"reasoning_content": "b"}, None), ({"content": "c"}, None)])
-@example([({"tool_calls": [one]}, None) for one in (CALL, MORE, {**MORE, "id": "d"}, {**MORE, "index": 1}, MORE, None)])
-@example([({"tool_calls": [CALL]}, None), ({"tool_calls": [MORE, MORE]}, None), ({"tool_calls": [MORE], "x": 1}, None)])
-def test_what_is_usual_is_said_as_everything_else_is(pieces: list[tuple[Any, Any]]) -> None:
+@given(STREAMS)
+@example(THOUGHT_THEN_TEXT)
+@example(CALLS_THAT_CHANGE)
+@example(SEVERAL_AT_ONCE)
+def test_what_is_usual_is_said_as_everything_else_is(pieces: Pieces) -> None:
     """The short way, which nearly all chunks go, says the same bytes as the long one."""
     short, long = voice(), voice()
     for delta, finish in pieces:

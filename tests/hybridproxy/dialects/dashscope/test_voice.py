@@ -14,6 +14,7 @@ from hybridproxy.dialects.dashscope.voice import DashScopeVoice, told
 from hybridproxy.dialects.sse import fields_of, split_events
 from hybridproxy.dialects.translator import Asking, Problem
 from hybridproxy.model.call import Operation
+from tests.support.deltas import CALLS_THAT_CHANGE, SEVERAL_AT_ONCE, STREAMS, THOUGHT_THEN_TEXT, Pieces
 
 ID = "req_1"
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
@@ -471,31 +472,11 @@ def test_an_answer_that_came_whole_is_heard() -> None:
     assert "".join(body["output"]["text"] for body in found) == "hi"
 
 
-PIECES = st.sampled_from([None, "", "a", "é你", 7])
-CALLED = st.fixed_dictionaries({}, optional={"name": PIECES, "arguments": PIECES | st.just('{"a":1}')})
-CALLS = st.none() | st.lists(
-    st.none()
-    | st.fixed_dictionaries(
-        {}, optional={"index": st.sampled_from([0, 0, 1, "x"]), "id": PIECES, "type": PIECES, "function": CALLED}
-    ),
-    max_size=2,
-)
-DELTAS = st.one_of(
-    st.fixed_dictionaries({"content": PIECES}, optional={"refusal": PIECES}),
-    st.fixed_dictionaries({"reasoning_content": PIECES}, optional={"content": PIECES}),
-    st.fixed_dictionaries({"tool_calls": CALLS}, optional={"content": PIECES, "role": st.just("assistant")}),
-)
-
-
-CALL: dict[str, Any] = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
-MORE: dict[str, Any] = {"index": 0, "function": {"arguments": "é"}}
-
-
-@given(st.lists(st.tuples(DELTAS, st.sampled_from([None, None, None, "stop"])), max_size=8))
-@example([({"reasoning_content": "a"}, None), ({"reasoning_content": "b"}, None), ({"content": "c"}, None)])
-@example([({"tool_calls": [one]}, None) for one in (CALL, MORE, {**MORE, "id": "d"}, {**MORE, "index": 1}, MORE, None)])
-@example([({"tool_calls": [CALL]}, None), ({"tool_calls": [MORE, MORE]}, None), ({"tool_calls": [MORE], "x": 1}, None)])
-def test_what_is_usual_is_said_as_everything_else_is(pieces: list[tuple[Any, Any]]) -> None:
+@given(STREAMS)
+@example(THOUGHT_THEN_TEXT)
+@example(CALLS_THAT_CHANGE)
+@example(SEVERAL_AT_ONCE)
+def test_what_is_usual_is_said_as_everything_else_is(pieces: Pieces) -> None:
     """The short way, which nearly all chunks go, says the same bytes as the long one."""
     short, long = (voice(result_format="message", incremental_output=True) for _ in range(2))
     long._plain = False
